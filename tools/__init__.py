@@ -1,0 +1,1 @@
+"""Host-side tools: benchmarks, demo, size report."""

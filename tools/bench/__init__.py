@@ -1,0 +1,1 @@
+"""Our figures beside those of Syncthing and rsync, from one run (docs/BENCHMARKS.md)."""
