@@ -6,29 +6,16 @@ overwritten, and the bytes of each leg. Figures are a flat dictionary of numbers
 name.
 """
 
-import math
-import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.bench import watch
+from tools.bench import large, latency, watch
+from tools.bench.figures import Figures
 from tools.bench.pair import Pair, Side, System
-from tools.bench.workload import (
-    LARGE_NAME,
-    SEED,
-    Manifest,
-    Scale,
-    fill_tree,
-    insert_byte,
-    overwrite,
-    write_random,
-)
+from tools.bench.workload import Manifest, Scale, fill_tree
 from tools.procfs import Sampler, Usage, usage
 
-Figures = dict[str, float]
-
-LATENCY_BYTES = 2048
 SETTLE_S = 10.0
 TREE_TIMEOUT_S = 600.0
 
@@ -43,7 +30,7 @@ def tree_session(system: System, work: Path, scale: Scale) -> Figures:
         for name, pid in pair.between().items():
             sampler.follow(name, pid)
         figures |= _first_sync(pair, manifest, sampler)
-        figures |= _latency(pair, scale.latency_files)
+        figures |= latency.measure(pair.a.folder, pair.b.folder, scale.latency_files)
         figures |= _idle(pair, scale.idle_s)
         figures |= _large(pair, scale.large_bytes)
         sampler.sample()
@@ -61,11 +48,9 @@ def edit_session(system: System, work: Path, scale: Scale) -> Figures:
         pair.start_sender()
         sampler.follow("a", pair.a.pid)
         time.sleep(SETTLE_S)
-        _large(pair, scale.large_bytes)
-        figures |= _edit(pair, "insert", _insert)
-        figures |= _edit(
-            pair, "overwrite", lambda side: overwrite(side.folder / LARGE_NAME, scale.overwrites)
-        )
+        figures |= {f"edit_{name}": value for name, value in _large(pair, scale.large_bytes).items()}
+        figures |= _edit(pair, "insert", large.insert)
+        figures |= _edit(pair, "overwrite", lambda side: large.overwrite_pieces(side, scale.overwrites))
         sampler.sample()
         figures |= {f"edit_{name}": value for name, value in _peaks(sampler).items()}
     return figures
@@ -92,19 +77,6 @@ def _first_sync(pair: Pair, manifest: Manifest, sampler: Sampler) -> Figures:
     return figures | {f"tree_cpu_{name}_s": cpu for name, cpu in _cpu(pair).items()}
 
 
-def _latency(pair: Pair, count: int) -> Figures:
-    """Small new files, one at a time with irregular pauses; from before it is made on A to whole on B."""
-    source = random.Random(SEED + 2)
-    delays = []
-    for number in range(count):
-        time.sleep(source.uniform(0.5, 1.5))
-        name, content = f"new-{number:03}.txt", source.randbytes(LATENCY_BYTES)
-        started = time.monotonic()
-        (pair.a.folder / name).write_bytes(content)
-        delays.append(watch.wait_content(pair.b.folder / name, content) - started)
-    return {"latency_p50_ms": percentile(delays, 50) * 1000, "latency_p95_ms": percentile(delays, 95) * 1000}
-
-
 def _idle(pair: Pair, seconds: float) -> Figures:
     """Counters of each agent, and of what runs between, while nothing happens."""
     time.sleep(SETTLE_S)
@@ -121,14 +93,13 @@ def _idle(pair: Pair, seconds: float) -> Figures:
 
 
 def _large(pair: Pair, size_bytes: int) -> Figures:
-    """One large file, moved into A's folder whole."""
-    draft = pair.a.desk / LARGE_NAME
-    write_random(draft, size_bytes, random.Random(SEED + 3))
-    before = watch.identity(pair.b.folder / LARGE_NAME)
+    """One large file, from when it is whole in A's folder."""
+    target = pair.b.folder / large.NAME
+    before = watch.identity(target)
+    large.place(pair.a, size_bytes)
     started = time.monotonic()
-    draft.rename(pair.a.folder / LARGE_NAME)
-    wall = watch.wait_change(pair.b.folder / LARGE_NAME, size_bytes, before, pair.processes) - started
-    watch.require_equal_files(pair.a.folder / LARGE_NAME, pair.b.folder / LARGE_NAME)
+    wall = watch.wait_change(target, size_bytes, before, pair.processes) - started
+    watch.require_equal_files(pair.a.folder / large.NAME, target)
     return {"large_wall_s": wall}
 
 
@@ -136,22 +107,16 @@ def _edit(pair: Pair, what: str, edit: Callable[[Side], None]) -> Figures:
     """Edits A's large file; time until B has it, and bytes of each leg until both sides are quiet again."""
     time.sleep(SETTLE_S)
     before_bytes = {leg: relay.count() for leg, relay in pair.legs.items()}
-    before = watch.identity(pair.b.folder / LARGE_NAME)
+    before = watch.identity(pair.b.folder / large.NAME)
     started = time.monotonic()
     edit(pair.a)
-    size = watch.size_of(pair.a.folder / LARGE_NAME)
-    wall = watch.wait_change(pair.b.folder / LARGE_NAME, size, before, pair.processes) - started
-    watch.require_equal_files(pair.a.folder / LARGE_NAME, pair.b.folder / LARGE_NAME)
+    size = watch.size_of(pair.a.folder / large.NAME)
+    wall = watch.wait_change(pair.b.folder / large.NAME, size, before, pair.processes) - started
+    watch.require_equal_files(pair.a.folder / large.NAME, pair.b.folder / large.NAME)
     time.sleep(SETTLE_S)
     moved = {leg: relay.count() - before_bytes[leg] for leg, relay in pair.legs.items()}
     each_leg = {f"{what}_wire_{leg}_bytes": value for leg, value in moved.items()}
     return {f"{what}_wall_s": wall, f"{what}_wire_bytes": max(moved.values())} | each_leg
-
-
-def _insert(side: Side) -> None:
-    """As an editor saves: a new file beside, renamed over the old one."""
-    insert_byte(side.folder / LARGE_NAME, side.desk / LARGE_NAME)
-    (side.desk / LARGE_NAME).rename(side.folder / LARGE_NAME)
 
 
 def _peaks(sampler: Sampler) -> Figures:
@@ -180,8 +145,3 @@ def _counters(spent: Usage) -> Figures:
         "disk_bytes": spent.disk_bytes,
         "written_bytes": spent.written_bytes,
     }
-
-
-def percentile(values: list[float], percent: int) -> float:
-    """Nearest rank: the smallest value that at least `percent` per cent of all do not exceed."""
-    return sorted(values)[math.ceil(percent * len(values) / 100) - 1]

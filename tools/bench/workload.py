@@ -17,7 +17,6 @@ MEDIAN_BYTES = 4096
 PIECE_BYTES = 1 << 20
 TOP_FOLDERS = 10
 SUB_FOLDERS = 20
-LARGE_NAME = "large.bin"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""Toastbox: a hub and two agents, each on a disk of its own, paired as a user would pair them."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.bench.disks import fresh_disk
+from tools.bench.pair import Pair, Side, two_sides
+from tools.bench.procs import Processes, free_port, run, wait_port
+from tools.bench.wire import Relay
+
+TOASTBOX = Path(sys.executable).with_name("toastbox")
+READY_S = 3.0
+
+
+@dataclass
+class ToastboxPair(Pair):
+    """A and B know the hub's address, which with relays is a relay's, one for each leg."""
+
+    hub_pid: int = 0
+
+    def start_receiver(self) -> None:
+        self.b.pid = start_agent(self.processes, self.b)
+        time.sleep(READY_S)
+        self.processes.check()
+
+    def start_sender(self) -> None:
+        self.a.pid = start_agent(self.processes, self.a)
+
+    def between(self) -> dict[str, int]:
+        return {"hub": self.hub_pid}
+
+
+@contextmanager
+def open_pair(work: Path, relayed: bool) -> Iterator[Pair]:
+    """A running hub with two paired devices whose agents are not yet started."""
+    with ExitStack() as stack:
+        a, b, processes = stack.enter_context(two_sides(work, stack))
+        hub_disk = stack.enter_context(fresh_disk(work, "hub"))
+        stack.enter_context(processes)  # ended before the hub's disk goes too; ending twice does nothing
+        hub_pid, port = start_hub(processes, hub_disk.mount / "data")
+        legs: dict[str, Relay] = {}
+        for side, leg in ((a, "A-hub"), (b, "hub-B")):
+            if relayed:
+                legs[leg] = stack.enter_context(Relay(port))
+            join(hub_disk.mount / "data", legs[leg].port if relayed else port, side)
+        yield ToastboxPair(a, b, processes, legs, hub_pid)
+
+
+def start_hub(processes: Processes, data: Path) -> tuple[int, int]:
+    """Starts a hub; the answer is its process id and port."""
+    port = free_port()
+    argv = ("hub", "--data", str(data), "--listen", f"127.0.0.1:{port}", "--no-announce")
+    pid = processes.start("hub", TOASTBOX, *argv)
+    wait_port(port, processes)
+    return pid, port
+
+
+def invite(data: Path) -> str:
+    """A pairing code."""
+    return run(TOASTBOX, "invite", "--data", data).strip()
+
+
+def join(data: Path, port: int, side: Side) -> None:
+    """Pairs one side by a fresh code."""
+    hub = f"https://127.0.0.1:{port}"
+    run(TOASTBOX, "join", invite(data), side.folder, "--hub", hub, "--name", f"bench-{side.name}")
+
+
+def start_agent(processes: Processes, side: Side) -> int:
+    """Starts one side's agent; the answer is its process id."""
+    return processes.start(side.name, TOASTBOX, "agent", side.folder, "--no-announce")

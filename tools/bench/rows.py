@@ -1,0 +1,70 @@
+"""The rows of the table: what is measured, its bar, and how ours is judged."""
+
+from dataclasses import dataclass
+
+from tools.bench.figures import Figures
+
+MEGA = 1e6
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line. limit: the bar in the figure's own unit, or as a share of the peer's figure when `of_peer`.
+
+    unit_size: what one printed unit is in the figure's unit. at_least: higher is better.
+    """
+
+    label: str
+    figure: str
+    limit: float
+    unit: str = ""
+    unit_size: float = 1.0
+    of_peer: bool = False
+    at_least: bool = False
+
+    def bar(self, peer: float | None) -> float | None:
+        """The bar in the figure's unit; None when it hangs on a peer that was not measured."""
+        if not self.of_peer:
+            return self.limit
+        return None if peer is None else self.limit * peer
+
+    def verdict(self, ours: float | None, peer: float | None) -> str:
+        """ "pass", "MISS", or "-" when there is nothing to judge or to judge by."""
+        bar = self.bar(peer)
+        if ours is None or bar is None:
+            return "-"
+        reached = ours >= bar if self.at_least else ours <= bar
+        return "pass" if reached else "MISS"
+
+
+ROWS = (
+    Row("20,000 files A -> hub -> B, wall", "tree_wall_s", 1 / 3, "s", of_peer=True),
+    Row("new 2 kB file on B, p50", "latency_p50_ms", 60, "ms"),
+    Row("new 2 kB file on B, p95", "latency_p95_ms", 150, "ms"),
+    Row("peak resident memory, larger agent", "peak_resident_bytes", 44 * MEGA, "MB", MEGA),
+    Row("peak private memory, larger agent", "peak_private_bytes", 30 * MEGA, "MB", MEGA),
+    Row("idle, busier agent: CPU", "idle_cpu_s", 0.02, "s"),
+    Row("idle, busier agent: wake-ups", "idle_wakeups", 30),
+    Row("idle, busier agent: bytes written", "idle_disk_bytes", 0),
+    Row("written on B per byte of content", "tree_write_bytes_ratio", 1.3),
+    Row("1 byte inserted in the large file, larger leg", "insert_wire_bytes", 0.35 * MEGA, "MB", MEGA),
+    Row("100 overwrites of 4 KiB, larger leg", "overwrite_wire_bytes", 12 * MEGA, "MB", MEGA),
+    Row("the large file A -> hub -> B, wall", "large_wall_s", 1 / 2, "s", of_peer=True),
+    Row("hub saves files, 1 a commit", "saves_1_per_s", 3000, "/s", at_least=True),
+    Row("hub saves files, 16 a commit", "saves_16_per_s", 3000, "/s", at_least=True),
+    Row("hub saves files, 256 a commit", "saves_256_per_s", 3000, "/s", at_least=True),
+)
+
+
+def judge(row: Row, results: dict[str, Figures]) -> dict[str, object]:
+    """One row as numbers, for JSON. Its peer is Syncthing, which alone does the same job."""
+    ours, peer = (results.get(name, {}).get(row.figure) for name in ("toastbox", "syncthing"))
+    return {
+        "what": row.label,
+        "figure": row.figure,
+        "bar": row.bar(peer),
+        "toastbox": ours,
+        "syncthing": peer,
+        "ratio": ours / peer if ours is not None and peer else None,
+        "verdict": row.verdict(ours, peer),
+    }
