@@ -1,0 +1,91 @@
+"""Scan: one directory, read in C into an arena, sorted by name (cnative/src/scan.c)."""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from toastbox._native import ffi, lib
+from toastbox.native.arena import Arena, Region
+from toastbox.native.status import check
+
+FILE: int = lib.TBX_FILE
+FOLDER: int = lib.TBX_FOLDER
+LINK: int = lib.TBX_LINK
+OTHER: int = lib.TBX_OTHER
+
+_RECORD = struct.Struct("=QqqQQIHBx")  # tbx_record; the name follows
+if _RECORD.size != ffi.sizeof("tbx_record"):
+    raise ImportError("tbx_record and toastbox.native.scan disagree: rebuild the extension")
+
+
+class Record(NamedTuple):
+    """One name as lstat sees it. kind: FILE, FOLDER, LINK or OTHER. Times in ns since 1970."""
+
+    name: bytes
+    kind: int
+    mode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+
+class Listing:
+    """Names of one directory in byte order, in the arena. Records are made as they are asked for.
+
+    more: the directory has names above the last one; list again after it. Listings of one region are
+    released last in, first out, as a walk into depth does.
+    """
+
+    def __init__(self, region: Region, listing: object) -> None:
+        raw = ffi.cast("tbx_listing *", listing)
+        self._region = region
+        self._mark: int = raw.mark
+        self.more = bool(raw.more)
+        self._records = region.view(raw.base, raw.used) if raw.used else memoryview(b"")
+        self._offsets = self._records[len(self._records) - 4 * raw.count :].cast("I")
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __getitem__(self, index: int) -> Record:
+        offset = self._offsets[index]
+        size, mtime, ctime, inode, device, mode, name_size, kind = _RECORD.unpack_from(self._records, offset)
+        start = offset + _RECORD.size
+        name = bytes(self._records[start : start + name_size])
+        return Record(name, kind, mode, size, mtime, ctime, inode, device)
+
+    def __iter__(self) -> Iterator[Record]:
+        for index in range(len(self._offsets)):
+            yield self[index]
+
+    def release(self) -> None:
+        """Gives the memory back; the listing is empty from then on. A second call does nothing."""
+        if self._mark >= 0:
+            self._offsets.release()
+            self._records.release()
+            self._offsets, self._records = memoryview(b"").cast("I"), memoryview(b"")
+            mark, self._mark = self._mark, -1
+            self._region.release(mark)
+
+    def __enter__(self) -> "Listing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def list_directory(fd: int, arena: Arena | Region, after: bytes = b"", max_bytes: int = 0) -> Listing:
+    """Lists the directory open at fd: all names above `after`, or as many of the smallest as fit.
+
+    fd: opened for reading (not O_PATH); its offset is moved. max_bytes bounds what the listing takes of the
+    region; 0: half of what is free, but 64 KiB or all there is before less. A listing holds at least one name
+    if there is one above `after`. ArenaFull: not even one record (320 bytes) fits. OSError: the directory
+    cannot be read or one of its names cannot be examined. Names that vanish meanwhile are left out.
+    """
+    region = arena.main if isinstance(arena, Arena) else arena
+    listing = ffi.new("tbx_listing *")
+    result = lib.tbx_listing_scan(listing, fd, region.region, after, len(after), max_bytes)
+    check(result, f"a directory's names in {region.name}" if result == lib.TBX_ERR_FULL else "")
+    return Listing(region, listing)

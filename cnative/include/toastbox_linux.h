@@ -1,0 +1,84 @@
+/* Toastbox C core, hosted part for Linux: what the agent needs of the kernel and of libc.
+ *
+ * Not freestanding, never built for a microcontroller. Still no allocation and no mutable globals: results go to an
+ * arena region. Read by cffi as toastbox.h is. TBX_ERR_SYSTEM means: errno says why.
+ */
+#ifndef TOASTBOX_LINUX_H
+#define TOASTBOX_LINUX_H
+
+#include "toastbox.h"
+
+/* ---- Scan: src/scan.c --------------------------------------------------------------------------------- */
+
+enum tbx_kind { TBX_FILE = 1, TBX_FOLDER = 2, TBX_LINK = 3, TBX_OTHER = 4 };
+
+/* One name of a directory as lstat sees it. name_size bytes of name and a closing 0 follow the record. */
+typedef struct tbx_record {
+    uint64_t size;
+    int64_t mtime_ns; /* since 1970 */
+    int64_t ctime_ns;
+    uint64_t inode;
+    uint64_t device; /* as st_dev */
+    uint32_t mode;   /* as st_mode, type bits included */
+    uint16_t name_size;
+    uint8_t kind; /* enum tbx_kind */
+    uint8_t reserved;
+} tbx_record;
+
+/* What a scan found: records in the region, in order of name. Valid until the region is released to mark. */
+typedef struct tbx_listing {
+    uint8_t *base;           /* records are at base + offsets[0..count) */
+    const uint32_t *offsets; /* sorted by name, bytewise */
+    uint32_t count;
+    uint32_t more; /* 1: larger names remain; scan again after the last one */
+    size_t mark;   /* the region's top before the scan */
+    size_t used;   /* bytes the listing holds */
+} tbx_listing;
+
+/* Lists the directory open at fd (its offset is moved) into a bump region: all names after `after` (after_size
+ * bytes; 0: from the first), or as many of the smallest as fit in limit bytes (0: half of what is free, or all
+ * of it below 64 KiB; at most 4 GiB). At least one record always fits, or TBX_ERR_FULL. "." and ".." are left out,
+ * and names that vanish meanwhile. Links are not followed. */
+int tbx_listing_scan(tbx_listing *listing, int fd, tbx_region *region, const uint8_t *after, size_t after_size,
+                     size_t limit);
+
+/* ---- Kernel calls: src/posix.c ------------------------------------------------------------------------- */
+
+enum {
+    TBX_RENAME_NOREPLACE = 1, /* as the kernel's RENAME_ */
+    TBX_RENAME_EXCHANGE = 2,
+};
+
+typedef struct tbx_filesystem {
+    int64_t type;   /* statfs f_type */
+    uint64_t fsid;  /* statfs f_fsid */
+} tbx_filesystem;
+
+/* renameat2(2). */
+int tbx_file_rename(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags);
+
+/* openat2(2) with RESOLVE_BENEATH, NO_SYMLINKS and NO_MAGICLINKS, O_CLOEXEC added. Returns a descriptor. */
+int tbx_file_open(int fd, const char *path, uint64_t flags, uint64_t mode);
+
+/* syncfs(2). */
+int tbx_filesystem_sync(int fd);
+
+/* fstatfs(2). */
+int tbx_filesystem_read(int fd, tbx_filesystem *out);
+
+/* inotify_init1(2) with IN_CLOEXEC and IN_NONBLOCK. Returns a descriptor. */
+int tbx_watch_open(void);
+
+/* inotify_add_watch(2). Returns the watch number. */
+int tbx_watch_add(int watch_fd, const char *path, uint32_t mask);
+
+/* inotify_rm_watch(2). */
+int tbx_watch_remove(int watch_fd, int watch);
+
+/* Gives free memory of libc's heap back to the kernel. 1: some was, 0: none, or this libc has no such call. */
+int tbx_heap_trim(void);
+
+/* Bounds the number of malloc arenas. 1: done, 0: refused, or this libc has no such setting. */
+int tbx_heap_limit_arenas(int count);
+
+#endif
