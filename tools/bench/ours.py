@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.bench.disks import fresh_disk
-from tools.bench.pair import Pair, Side, two_sides
+from tools.bench.errors import ProgramFailed
+from tools.bench.pair import Pair, two_sides
 from tools.bench.procs import Processes, free_port, run, wait_port
 from tools.bench.wire import Relay
 
@@ -23,12 +24,12 @@ class ToastboxPair(Pair):
     hub_pid: int = 0
 
     def start_receiver(self) -> None:
-        self.b.pid = start_agent(self.processes, self.b)
+        self.b.pid = start_agent(self.processes, self.b.folder, self.b.name)
         time.sleep(READY_S)
         self.processes.check()
 
     def start_sender(self) -> None:
-        self.a.pid = start_agent(self.processes, self.a)
+        self.a.pid = start_agent(self.processes, self.a.folder, self.a.name)
 
     def between(self) -> dict[str, int]:
         return {"hub": self.hub_pid}
@@ -46,14 +47,16 @@ def open_pair(work: Path, relayed: bool) -> Iterator[Pair]:
         for side, leg in ((a, "A-hub"), (b, "hub-B")):
             if relayed:
                 legs[leg] = stack.enter_context(Relay(port))
-            join(hub_disk.mount / "data", legs[leg].port if relayed else port, side)
+            join(hub_disk.mount / "data", legs[leg].port if relayed else port, side.folder, side.name)
         yield ToastboxPair(a, b, processes, legs, hub_pid)
 
 
 def start_hub(processes: Processes, data: Path) -> tuple[int, int]:
     """Starts a hub; the answer is its process id and port."""
+    if not TOASTBOX.exists():
+        raise ProgramFailed(f"{TOASTBOX} is missing: run make setup")
     port = free_port()
-    argv = ("hub", "--data", str(data), "--listen", f"127.0.0.1:{port}", "--no-announce")
+    argv = ("hub", "--data", data, "--listen", f"127.0.0.1:{port}", "--no-announce")
     pid = processes.start("hub", TOASTBOX, *argv)
     wait_port(port, processes)
     return pid, port
@@ -64,12 +67,11 @@ def invite(data: Path) -> str:
     return run(TOASTBOX, "invite", "--data", data).strip()
 
 
-def join(data: Path, port: int, side: Side) -> None:
-    """Pairs one side by a fresh code."""
-    hub = f"https://127.0.0.1:{port}"
-    run(TOASTBOX, "join", invite(data), side.folder, "--hub", hub, "--name", f"bench-{side.name}")
+def join(data: Path, port: int, folder: Path, name: str) -> None:
+    """Pairs a device of this name by a fresh code and binds the folder."""
+    run(TOASTBOX, "join", invite(data), folder, "--hub", f"https://127.0.0.1:{port}", "--name", name)
 
 
-def start_agent(processes: Processes, side: Side) -> int:
-    """Starts one side's agent; the answer is its process id."""
-    return processes.start(side.name, TOASTBOX, "agent", side.folder, "--no-announce")
+def start_agent(processes: Processes, folder: Path, name: str) -> int:
+    """Starts the agent of a folder; the answer is its process id."""
+    return processes.start(name, TOASTBOX, "agent", folder, "--no-announce")

@@ -9,7 +9,7 @@ from tools.bench.figures import Figures
 from tools.bench.rows import ROWS, Row, judge
 
 LABEL_WIDTH = 46
-COLUMN_WIDTH = 12
+COLUMN_WIDTH = 14
 
 
 def table(results: dict[str, Figures], full: bool) -> str:
@@ -44,7 +44,7 @@ def machine() -> str:
 
 def _row(row: Row, results: dict[str, Figures], peers: list[str], full: bool) -> str:
     judged = judge(row, results)
-    values = [results[name].get(row.figure) for name in ("toastbox", *peers) if name in results]
+    values = [results.get(name, {}).get(row.figure) for name in ("toastbox", *peers)]
     ratio = judged["ratio"]
     cells = [_bar(row, judged["bar"])]
     cells += [_amount(row, value) for value in values]
@@ -54,8 +54,10 @@ def _row(row: Row, results: dict[str, Figures], peers: list[str], full: bool) ->
 
 
 def _bar(row: Row, bar: object) -> str:
+    if row.limit is None:
+        return "none"
     sign = ">=" if row.at_least else "<="
-    return sign + (_amount(row, bar) if isinstance(bar, float | int) else " peer")
+    return f"{sign} {_amount(row, bar)}" if isinstance(bar, float | int) else f"{sign} {row.limit:.2g} peer"
 
 
 def _amount(row: Row, value: float | None) -> str:

@@ -9,14 +9,14 @@ MEGA = 1e6
 
 @dataclass(frozen=True)
 class Row:
-    """One line. limit: the bar in the figure's own unit, or as a share of the peer's figure when `of_peer`.
+    """One line. limit: the bar in the figure's own unit, or a share of the peer's if `of_peer`; None: no bar.
 
     unit_size: what one printed unit is in the figure's unit. at_least: higher is better.
     """
 
     label: str
     figure: str
-    limit: float
+    limit: float | None
     unit: str = ""
     unit_size: float = 1.0
     of_peer: bool = False
@@ -24,7 +24,7 @@ class Row:
 
     def bar(self, peer: float | None) -> float | None:
         """The bar in the figure's unit; None when it hangs on a peer that was not measured."""
-        if not self.of_peer:
+        if not self.of_peer or self.limit is None:
             return self.limit
         return None if peer is None else self.limit * peer
 
@@ -47,6 +47,8 @@ ROWS = (
     Row("idle, busier agent: wake-ups", "idle_wakeups", 30),
     Row("idle, busier agent: bytes written", "idle_disk_bytes", 0),
     Row("written on B per byte of content", "tree_write_bytes_ratio", 1.3),
+    Row("  the same, as passed to write()", "tree_wchar_ratio", None),
+    Row("  the same, as reached the block device", "tree_disk_ratio", None),
     Row("1 byte inserted in the large file, larger leg", "insert_wire_bytes", 0.35 * MEGA, "MB", MEGA),
     Row("100 overwrites of 4 KiB, larger leg", "overwrite_wire_bytes", 12 * MEGA, "MB", MEGA),
     Row("the large file A -> hub -> B, wall", "large_wall_s", 1 / 2, "s", of_peer=True),

@@ -29,6 +29,7 @@ class Scale:
     overwrites: int
     latency_files: int
     idle_s: float
+    saves_s: float
 
     @property
     def sigma(self) -> float:
@@ -36,8 +37,8 @@ class Scale:
         return math.sqrt(2 * math.log(self.total_bytes / self.files / MEDIAN_BYTES))
 
 
-FULL = Scale(20_000, 136_000_000, 256 << 20, 100, 30, 60.0)
-QUICK = Scale(2_000, 13_600_000, 32 << 20, 100, 10, 10.0)
+FULL = Scale(20_000, 136_000_000, 256 << 20, 100, 30, 60.0, 10.0)
+QUICK = Scale(2_000, 13_600_000, 32 << 20, 100, 10, 10.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,12 @@ def digest(path: Path) -> str:
 
 
 def tree_digests(root: Path, private: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Relative name and digest of every file below root, sorted, but for top-level names in `private`."""
+    """Name and digest (or link target) of every file below root, sorted; not of top-level names `private`."""
     for folder, subfolders, files in os.walk(root):
         if Path(folder) == root:
             subfolders[:] = [name for name in subfolders if name not in private]
         subfolders.sort()
         for name in sorted(files):
             path = Path(folder, name)
-            yield str(path.relative_to(root)), digest(path)
+            content = f"link to {path.readlink()}" if path.is_symlink() else digest(path)
+            yield str(path.relative_to(root)), content
