@@ -1,0 +1,91 @@
+# Everything a developer types. `make help` lists it; `demo` and `test` work as the very first command.
+#
+# Two stamps keep `make setup` quick when there is nothing to do: .venv/.made (a venv with what builds the package)
+# and .venv/.installed (the package, its dependencies and its C extension, as they were when its sources last changed).
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest -q
+WORKERS := 2
+FUZZ_SECONDS := 30
+
+C_SOURCES := $(wildcard cnative/src/*.c)
+BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/include/*.h cnative/cffi/*.py)
+C_STRICT := -std=c11 -O2 -Wall -Wextra -Wconversion -Werror
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench test-core test-device test-hub test-native test-sim test-net test-cli fuzz \
+    format clean
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(VENV)/.installed ## Make .venv and install all that is needed (system packages too, when root)
+
+demo: setup ## A hub and two devices keep a real folder equal (KEEP=1: stays up)
+	$(BIN)/python tools/demo.py $(if $(filter-out 0,$(KEEP)),--keep)
+
+test: setup need-test ## All tests
+	$(MAKE) -C cnative test-c symbols
+	$(PYTEST) -n $(WORKERS) --dist worksteal
+
+lint: setup ## Style and types: ruff, mypy --strict, strict C
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	@set -e; for source in $(C_SOURCES); do \
+	    echo "cc $(C_STRICT) $$source"; $(CC) $(C_STRICT) -Icnative/include -c -o /dev/null $$source; done
+
+bench: setup ## Measure against Syncthing, rsync, lsyncd and Unison (root; BENCH="--quick --json OUT")
+	tools/setup.sh need syncthing=syncthing rsync=rsync lsyncd=lsyncd unison=unison mkfs.ext4=e2fsprogs
+	$(BIN)/python -m tools.bench $(BENCH)
+
+test-core: setup ## Decisions, under CPython and MicroPython
+	$(PYTEST) tests/core
+
+test-device: setup ## The device's side
+	$(PYTEST) tests/device
+
+test-hub: setup ## The hub
+	$(PYTEST) tests/hub
+
+test-native: setup ## The C core and its Python faces
+	$(MAKE) -C cnative test-c symbols
+	$(PYTEST) tests/native
+
+test-sim: setup ## Seeded histories of whole fleets in one process
+	$(PYTEST) tests/sim
+
+test-net: setup need-test ## Discovery and broken networks, in network namespaces (root)
+	$(PYTEST) tests/net
+
+test-cli: setup ## The command line and the repository's own rules
+	$(PYTEST) tests/cli tests/test_repository.py
+
+fuzz: setup ## Fuzz the C core, FUZZ_SECONDS each
+	tools/setup.sh need clang=clang
+	$(MAKE) -C cnative fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
+
+format: setup ## Format the Python sources
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean: ## Remove everything that was made
+	rm -rf $(VENV) build agent/*.egg-info agent/toastbox/_native*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(MAKE) -C cnative clean
+
+.PHONY: need-test
+need-test:
+	@tools/setup.sh need ip=iproute2 nm=binutils
+
+$(VENV)/.made: tools/setup.sh
+	python=$$(tools/setup.sh python) && "$$python" -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip 'setuptools>=77' wheel 'cffi>=1.15'
+	@touch $@
+
+# Without build isolation a change in C costs a compile, not a second download of setuptools and cffi.
+$(VENV)/.installed: $(VENV)/.made $(BUILD_INPUTS)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[dev,hub]'
+	@touch $@

@@ -1,0 +1,74 @@
+#!/bin/sh
+# Makes sure that the programs a Makefile target needs are there, and prints the Python to use.
+#
+#   tools/setup.sh python           a Python of at least 3.11 that can make a venv and build extensions; prints it
+#   tools/setup.sh need CMD=PKG...  every command CMD, which Debian's package PKG brings
+#
+# As root on Debian what is missing is installed; otherwise it is named, with the command to type, and the exit code
+# is 1. Nothing is asked of apt when nothing is missing.
+set -eu
+
+MINIMUM='(3, 11)'
+
+install() { # packages...
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "setup: missing system packages. Install them, then run make again:" >&2
+        echo "    sudo apt-get install $*" >&2
+        exit 1
+    fi
+    echo "setup: installing $*" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y -qq --no-install-recommends "$@" >&2 ||
+        { apt-get update -qq >&2 && apt-get install -y -qq --no-install-recommends "$@" >&2; }
+}
+
+recent() { # python
+    command -v "$1" >/dev/null && "$1" -c "import sys; sys.exit(sys.version_info < $MINIMUM)"
+}
+
+choose() { # the first Python that is new enough, the one on PATH before Debian's own
+    for python in ${PYTHON:-python3 /usr/bin/python3 python3.13 python3.12 python3.11}; do
+        if recent "$python"; then
+            command -v "$python"
+            return
+        fi
+    done
+}
+
+can_make_venv() {
+    "$1" -c 'import ensurepip, venv' 2>/dev/null
+}
+
+has_headers() {
+    "$1" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
+}
+
+ready_python() {
+    packages=
+    found=$(choose)
+    [ -n "$found" ] || install python3 python3-venv python3-dev
+    found=$(choose)
+    [ -n "$found" ] || { echo "setup: Python 3.11 or newer is needed; name one: make PYTHON=..." >&2; exit 1; }
+    can_make_venv "$found" || packages="python3-venv"
+    has_headers "$found" || packages="$packages python3-dev"
+    command -v cc >/dev/null || packages="$packages gcc libc6-dev"
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$packages" ] || install $packages
+    echo "$found"
+}
+
+need() { # command=package...
+    packages=
+    for pair in "$@"; do
+        command -v "${pair%%=*}" >/dev/null || packages="$packages ${pair#*=}"
+    done
+    # shellcheck disable=SC2086
+    [ -z "$packages" ] || install $packages
+}
+
+case "${1:-}" in
+python) ready_python ;;
+need) shift; PATH="$PATH:/usr/sbin:/sbin" need "$@" ;;
+*) echo "usage: tools/setup.sh python | need COMMAND=PACKAGE..." >&2; exit 2 ;;
+esac
