@@ -1,0 +1,70 @@
+"""SQLite connections with the settings every database of the hub shares."""
+
+import os
+import sqlite3
+import threading
+
+_WRITER_CACHE_KIB = 8192
+_READER_CACHE_KIB = 2048
+_CHECKPOINT_PAGES = 4000  # 16 MiB of write-ahead log: a checkpoint every few thousand commits
+_LOG_LIMIT_BYTES = 64 << 20
+
+
+def open_writer(path: str, synchronous: str) -> sqlite3.Connection:
+    """The one connection that writes to the database at path, made 0600 if it is new.
+
+    synchronous: FULL for a commit that must survive a power cut, NORMAL where what is lost can be rebuilt.
+    """
+    if path != ":memory:":
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=64, timeout=10
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
+    return connection
+
+
+class Readers:
+    """Read-only connections to one database, one for each thread that asks.
+
+    A database in memory has no second connection: its writer is given to all (tests and the simulator,
+    which are one thread).
+    """
+
+    def __init__(self, path: str, writer: sqlite3.Connection) -> None:
+        self._path = path
+        self._writer = writer
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    def get(self) -> sqlite3.Connection:
+        """This thread's connection. It sees flushed rows only."""
+        if self._path == ":memory:":
+            return self._writer
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._open()
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close all of them; no thread may be using one."""
+        with self._lock:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, cached_statements=32, timeout=10
+        )
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
+        with self._lock:
+            self._all.append(connection)
+        return connection
