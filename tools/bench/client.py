@@ -78,9 +78,12 @@ def _connect(port: int) -> http.client.HTTPSConnection:
 def _request(
     connection: http.client.HTTPSConnection, path: str, body: bytes, headers: dict[str, str]
 ) -> bytes:
-    connection.request("POST", path, body, headers)
-    answer = connection.getresponse()
-    content = answer.read()
+    try:
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise ProgramFailed(f"POST {path}: {error!r}") from error
     if answer.status != 200:
         raise ProgramFailed(f"POST {path}: {answer.status} {content[:300].decode(errors='replace')}")
     return content

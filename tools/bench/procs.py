@@ -69,16 +69,19 @@ class Processes:
 
 
 def run(*argv: str | Path, timeout_s: float = 600.0, env: dict[str, str] | None = None) -> str:
-    """Runs a program to its end; the answer is its stdout."""
-    done = subprocess.run(
-        argv,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **(env or {})},
-    )
+    """Runs a program to its end; the answer is its stdout. Raises ProgramFailed for any other end than 0."""
+    try:
+        done = subprocess.run(
+            argv,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProgramFailed(f"{argv[0]} did not end within {timeout_s:.0f} s") from error
     if done.returncode != 0:
         raise ProgramFailed(
             f"{argv[0]} ended with {done.returncode}: {done.stderr.strip()[-LOG_TAIL_BYTES:]}"

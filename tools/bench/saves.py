@@ -47,7 +47,7 @@ def _rate(clients: list[HubClient], batch: int, seconds: float) -> float:
     elapsed = time.monotonic() - started
     for saver in savers:
         if saver.failure is not None:
-            raise ProgramFailed(f"a save of {batch} files failed: {saver.failure}") from saver.failure
+            raise saver.failure
     return sum(saver.saved for saver in savers) / elapsed
 
 
@@ -57,7 +57,7 @@ class _Saver(threading.Thread):
     def __init__(self, client: HubClient, number: int, batch: int, seconds: float) -> None:
         super().__init__(daemon=True)
         self.saved = 0
-        self.failure: Exception | None = None
+        self.failure: ProgramFailed | None = None
         self._client = client
         self._prefix = f"client-{number}-{batch}"
         self._source = random.Random(f"{SEED} {self._prefix}")
@@ -67,7 +67,7 @@ class _Saver(threading.Thread):
     def run(self) -> None:
         try:
             self._save()
-        except Exception as error:  # handed to the caller, which raises it
+        except ProgramFailed as error:  # handed to the caller, which raises it
             self.failure = error
 
     def _save(self) -> None:
