@@ -118,7 +118,7 @@ class Remote(Protocol):
         """Send one bundle of `total` bytes. parts are read twice if a connection breaks."""
         ...
 
-    def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, Buffer | None]]:
+    def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, bytes | memoryview | None]]:
         """(hash, data) in the order asked; None: the hub lacks it. Data is valid until the next item, and
         unverified.
 
@@ -156,6 +156,6 @@ class EventListener(Protocol):
 class PeerSource(Protocol):
     """Anyone but the hub who may have chunks."""
 
-    def fetch(self, hashes: Buffer) -> Iterable[tuple[bytes, Buffer]]:
+    def fetch(self, hashes: Buffer) -> Iterable[tuple[bytes, bytes | memoryview]]:
         """(hash, verified data) of what was found, each at most once, in any order."""
         ...

@@ -90,7 +90,7 @@ class HubClient:
             raise ValueError(f"a bundle of {found} bytes was announced as {total}")
         self._request("POST", "/v1/chunks", parts, limit=SMALL_JSON_LIMIT)
 
-    def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, Buffer | None]]:
+    def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, bytes | memoryview | None]]:
         response = self._open("POST", "/v1/fetch", [hashes])
         return receive_bundle(self._channel, response, bytes(hashes))
 
@@ -245,7 +245,7 @@ def refusal(status: int, body: bytes) -> ToastboxError:
 
 def receive_bundle(
     channel: Channel, response: HTTPResponse, asked: bytes
-) -> Iterator[tuple[bytes, Buffer | None]]:
+) -> Iterator[tuple[bytes, bytes | memoryview | None]]:
     """Chunks of a bundle that answers `asked`, each hash in its turn. See Remote.fetch."""
     reader = BundleReader(MAX_CHUNK)
     at = 0

@@ -1,0 +1,292 @@
+"""The folder, watched by inotify: no timer and no thread, one descriptor to wait on.
+
+One watch a folder, kept as watch number -> path; files cost nothing. Folders are opened without following
+links and watched through their descriptor, so that a link put in the way is not watched either.
+
+    folder appears      it is watched first and then reported with all below: what was put into it before the
+                        watch was set is found by that look, what comes after by the watch
+    folder leaves       the watches below are removed at once; if it came back elsewhere, it appears there
+    queue overflows     everything is to be looked at, and the table of watches is made anew from a walk
+    no watches left     what can be watched still is; `trouble` says which setting to raise to what, and the
+                        caller looks at everything now and then
+    our own publishing  told beforehand by `expect`: a rename, creation or deletion that leaves exactly the
+                        expected file is no news. Writes are never expected, so that an edit is never taken
+                        for ours.
+
+Everything here is a hint: a look at the folder decides. A lost hint costs time until the next full look, no
+data.
+"""
+
+import errno
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from toastbox.device.interfaces import Clock
+from toastbox.device.settle import Batch, Settle
+from toastbox.errors import DeviceFailing
+from toastbox.native import posix
+
+STATE_NAME = b".toastbox"
+READ_SIZE = 64 * 1024
+READS_AT_ONCE = 16  # a folder that changes without pause does not hold the caller's loop up
+_EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the padded name: inotify(7)
+
+_APPEARS = posix.IN_CREATE | posix.IN_MOVED_TO
+_LEAVES = posix.IN_DELETE | posix.IN_MOVED_FROM
+_WRITES = posix.IN_MODIFY | posix.IN_CLOSE_WRITE | posix.IN_ATTRIB
+_FOLDER_MASK = _APPEARS | _LEAVES | _WRITES | posix.IN_EXCL_UNLINK
+_ROOT_MASK = _FOLDER_MASK | posix.IN_DELETE_SELF | posix.IN_MOVE_SELF
+_ROOT_ENDS = posix.IN_DELETE_SELF | posix.IN_MOVE_SELF | posix.IN_UNMOUNT
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES)
+
+Expected = tuple[int, int, int, int]
+
+
+class Watcher:
+    """Watches root and all folders in it. skip(path): folders not to be watched (the ignore rules).
+
+    Wait until `fd` is readable or until `due_s`, call `read`, then `take`.
+    """
+
+    def __init__(self, root: str | bytes, clock: Clock, skip: Callable[[bytes], bool]) -> None:
+        self.root = os.fsencode(root)
+        self.trouble = ""
+        self._clock = clock
+        self._skip = skip
+        self._settle = Settle()
+        self._paths: dict[int, bytes] = {}
+        self._unwatched = 0
+        self._expected: dict[bytes, Expected] = {}
+        self._generation = 0
+        self._root_fd = os.open(self.root, _OPEN_FOLDER | os.O_CLOEXEC)
+        self.fd = self._open()
+        if self.fd >= 0:
+            self._watch_tree(b"", report=False)
+
+    def close(self) -> None:
+        """Idempotent."""
+        for name in ("fd", "_root_fd"):
+            if getattr(self, name) >= 0:
+                os.close(getattr(self, name))
+                setattr(self, name, -1)
+
+    def __len__(self) -> int:
+        """Folders watched."""
+        return len(self._paths)
+
+    # --- for the caller's loop
+
+    def read(self) -> None:
+        """Take in what the kernel has to tell; never waits."""
+        generation = self._generation
+        for _ in range(READS_AT_ONCE):
+            data = self._read()
+            if not data:
+                self._forget_expected(generation)
+                return
+            now_s = self._clock.monotonic_s()
+            for watch, mask, name in parse_events(data):
+                self._handle(watch, mask, name, now_s)
+
+    def due_s(self) -> float | None:
+        """On the clock's monotonic time: when `take` will have something; None: not before the next event."""
+        return self._settle.due_s()
+
+    def take(self) -> Batch:
+        """The paths that have settled."""
+        return self._settle.take(self._clock.monotonic_s())
+
+    def rewatch(self) -> None:
+        """Walk the folder and watch all of it: after an overflow, new ignore rules, a raised limit."""
+        if self.fd < 0:
+            return
+        before, self._paths = self._paths, {}
+        self.trouble, self._unwatched = "", 0
+        self._watch_tree(b"", report=False)
+        for watch in before.keys() - self._paths.keys():
+            self._remove(watch)
+
+    # --- our own changes
+
+    def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None:
+        """The caller is about to put a file there (a folder: size and time 0), or to remove it (inode 0)."""
+        self._expected[path] = (inode, size, mtime_ns, self._generation)
+
+    def published(self) -> None:
+        """What was expected so far has been done; it is forgotten once its events are through."""
+        self._generation += 1
+
+    def _forget_expected(self, generation: int) -> None:
+        if self._expected:
+            self._expected = {p: e for p, e in list(self._expected.items()) if e[3] >= generation}
+
+    def _is_ours(self, path: bytes) -> bool:
+        """Whether what is at the path is what was expected there."""
+        expected = self._expected.get(path)
+        if expected is None:
+            return False
+        try:
+            found = os.lstat(os.path.join(self.root, path))
+        except OSError:
+            return not expected[0]
+        if not expected[1] and not expected[2]:
+            return found.st_ino == expected[0]
+        return (found.st_ino, found.st_size, found.st_mtime_ns) == expected[:3]
+
+    # --- events
+
+    def _open(self) -> int:
+        try:
+            return posix.inotify_init1()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self.trouble = "no inotify instance left: raise fs.inotify.max_user_instances; scanning instead"
+            return -1
+
+    def _read(self) -> bytes:
+        if self.fd < 0:
+            return b""
+        try:
+            return os.read(self.fd, READ_SIZE)
+        except BlockingIOError:
+            return b""
+
+    def _handle(self, watch: int, mask: int, name: bytes, now_s: float) -> None:
+        if mask & posix.IN_Q_OVERFLOW:
+            self._settle.everything(now_s)
+            self.rewatch()
+            return
+        folder = self._paths.get(watch)
+        if folder is None:
+            return
+        if not name:
+            self._handle_self(watch, folder, mask, now_s)
+            return
+        path = folder + b"/" + name if folder else name
+        if path != STATE_NAME:
+            self._handle_name(path, mask, now_s)
+
+    def _handle_self(self, watch: int, folder: bytes, mask: int, now_s: float) -> None:
+        if mask & posix.IN_IGNORED:
+            del self._paths[watch]
+        elif mask & _ROOT_ENDS:
+            self._settle.complete(folder, True, now_s) if folder else self._settle.everything(now_s)
+
+    def _handle_name(self, path: bytes, mask: int, now_s: float) -> None:
+        if mask & posix.IN_ISDIR:
+            self._handle_folder(path, mask, now_s)
+        elif mask & (_LEAVES | posix.IN_MOVED_TO | posix.IN_CREATE) and self._is_ours(path):
+            return
+        elif mask & posix.IN_MODIFY or (mask & posix.IN_CREATE and self._will_be_written(path)):
+            self._settle.writing(path, now_s)
+        elif mask & posix.IN_ATTRIB:
+            self._settle.attributes(path, now_s)
+        else:
+            self._settle.complete(path, False, now_s)
+
+    def _handle_folder(self, path: bytes, mask: int, now_s: float) -> None:
+        """Attributes of folders are not synced: those events are dropped."""
+        if mask & _LEAVES:
+            if mask & posix.IN_MOVED_FROM:  # a deleted one was empty, and its watch ends by itself
+                self._unwatch_tree(path)
+            if not self._is_ours(path):
+                self._settle.complete(path, True, now_s)
+        elif mask & _APPEARS:
+            ours = self._is_ours(path)
+            if not self._skip(path):
+                self._watch_tree(path, report=ours)
+            if not ours:
+                self._settle.complete(path, True, now_s)
+
+    def _will_be_written(self, path: bytes) -> bool:
+        """Whether a new name is a file that somebody has open: links, pipes and sockets are complete."""
+        try:
+            found = os.lstat(os.path.join(self.root, path))
+        except OSError:
+            return False
+        return found.st_mode & 0o170000 == 0o100000 and found.st_nlink == 1
+
+    # --- watches
+
+    def _watch_tree(self, top: bytes, report: bool) -> None:
+        """Watch top and the folders below. report: tell of what is found there and is not our own doing."""
+        waiting = [top]
+        while waiting:
+            path = waiting.pop()
+            try:
+                fd = posix.open_beneath(self._root_fd, path or b".", _OPEN_FOLDER)
+            except OSError as error:
+                if error.errno in _VANISHED:
+                    continue
+                raise DeviceFailing(f"cannot look at {os.fsdecode(path)!r}: {error.strerror}") from error
+            try:
+                self._add(path, fd)
+                waiting.extend(self._look(path, fd, report))
+            finally:
+                os.close(fd)
+        if self._unwatched:
+            self._explain()
+
+    def _look(self, folder: bytes, fd: int, report: bool) -> Iterator[bytes]:
+        """Folders in the folder open at fd that are to be watched."""
+        prefix = folder + b"/" if folder else b""
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                path = prefix + os.fsencode(entry.name)
+                if path == STATE_NAME:
+                    continue
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if report and not self._is_ours(path):
+                    self._settle.complete(path, is_folder, self._clock.monotonic_s())
+                if is_folder and not self._skip(path):
+                    yield path
+
+    def _add(self, path: bytes, fd: int) -> None:
+        try:
+            mask = _FOLDER_MASK if path else _ROOT_MASK
+            self._paths[posix.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % fd, mask)] = path
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.ENOMEM):
+                raise
+            self._unwatched += 1
+
+    def _unwatch_tree(self, top: bytes) -> None:
+        below = top + b"/"
+        for watch in [w for w, path in self._paths.items() if path == top or path.startswith(below)]:
+            del self._paths[watch]
+            self._remove(watch)
+
+    def _remove(self, watch: int) -> None:
+        with suppress(OSError):  # EINVAL: the folder is gone and its watch with it
+            posix.inotify_rm_watch(self.fd, watch)
+
+    def _explain(self) -> None:
+        limit = watch_limit()
+        needed = f"at least {limit + self._unwatched}" if limit else "more"
+        self.trouble = (
+            f"{self._unwatched} folders cannot be watched: set fs.inotify.max_user_watches to {needed}; "
+            "until then they are scanned"
+        )
+
+
+def parse_events(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(watch, mask, name) of each event in what read(2) of an inotify descriptor gave."""
+    offset = 0
+    while offset < len(data):
+        watch, mask, _, size = _EVENT.unpack_from(data, offset)
+        offset += _EVENT.size
+        yield watch, mask, data[offset : offset + size].rstrip(b"\0")
+        offset += size
+
+
+def watch_limit() -> int:
+    """The user's limit of watches; 0: the kernel does not tell."""
+    try:
+        with open("/proc/sys/fs/inotify/max_user_watches", "rb") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
