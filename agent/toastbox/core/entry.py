@@ -18,11 +18,11 @@ class Entry:
     path: bytes, relative. kind: DELETED, FILE, FOLDER or LINK. flags: EXECUTABLE, PAIR.
     seq: the journal's number of this entry, or in a proposal the revision it replaces; 0 is none.
     content: content id of a file (32 bytes), target of a link, else b"".
-    chunks: chunk list (36 bytes a chunk) of a file of several chunks; b"" when there is at most one
-    chunk or when the list has not been fetched. device: number of the author.
+    chunks: chunk list (36 bytes a chunk) of a file of several chunks; b"" when there is at most one chunk, or
+    when the list is elsewhere: then listed is False. device: number of the author.
     """
 
-    __slots__ = ("chunks", "content", "device", "flags", "kind", "mtime_ns", "path", "seq", "size")
+    __slots__ = ("chunks", "content", "device", "flags", "kind", "listed", "mtime_ns", "path", "seq", "size")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Entry:
         self.content = content
         self.chunks = chunks
         self.device = device
+        self.listed = True
 
     def same_content(self, other: "Entry") -> bool:
         """Whether a person would see no difference: kind, content and the executable bit; not the time."""

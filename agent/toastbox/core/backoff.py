@@ -1,0 +1,10 @@
+"""How long to wait before trying again."""
+
+
+def delay_s(attempt: int, chance: float, base_s: float, cap_s: float) -> float:
+    """Seconds before attempt number `attempt` (from 1). chance: 0 to 1, so that devices do not come back together.
+
+    Doubles up to cap_s and is spread over its upper half ("equal jitter").
+    """
+    full = min(cap_s, base_s * (1 << min(max(attempt, 1) - 1, 20)))
+    return full / 2 + chance * full / 2

@@ -1,0 +1,67 @@
+"""What changed in a folder since it was last equal to the journal: two sorted lists, merged.
+
+Both sides come in order of key and are gone through once, so that neither has to be in memory.
+"""
+
+from toastbox.core.entry import FOLDER
+
+UNCHANGED, NEW, CHANGED, GONE, KIND_CHANGED = 0, 1, 2, 3, 4
+
+
+class Signature:
+    """What a look at a file shows: as long as it stays the same, so does the content. inode 0 proves nothing."""
+
+    __slots__ = ("ctime_ns", "inode", "mtime_ns", "size")
+
+    def __init__(self, inode: int, size: int, mtime_ns: int, ctime_ns: int) -> None:
+        self.inode = inode
+        self.size = size
+        self.mtime_ns = mtime_ns
+        self.ctime_ns = ctime_ns
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Signature)
+            and self.inode == other.inode
+            and self.ctime_ns == other.ctime_ns
+            and self.mtime_ns == other.mtime_ns
+            and self.size == other.size
+        )
+
+    def __hash__(self) -> int:
+        return self.inode
+
+    def __repr__(self) -> str:
+        return f"Signature({self.inode}, {self.size}, {self.mtime_ns}, {self.ctime_ns})"
+
+
+def merge(rows, records):  # type: ignore[no-untyped-def]
+    """Yield (row, record) for every key of two iterators sorted by `.key`; None where one side has nothing."""
+    row, record = next(rows, None), next(records, None)
+    while row is not None or record is not None:
+        if record is None or (row is not None and row.key < record.key):
+            yield row, None
+            row = next(rows, None)
+        elif row is None or record.key < row.key:
+            yield None, record
+            record = next(records, None)
+        else:
+            yield row, record
+            row, record = next(rows, None), next(records, None)
+
+
+def classify(row, record) -> int:  # type: ignore[no-untyped-def]
+    """What happened to a path. row: `.entry`, `.signature`; record: `.kind`, `.signature`; either may be None."""
+    if row is None:
+        return UNCHANGED if record is None else NEW
+    if record is None:
+        return GONE
+    if row.entry.kind != record.kind:
+        return KIND_CHANGED
+    if not row.entry.seq:
+        return CHANGED
+    if record.kind == FOLDER:
+        return UNCHANGED
+    if row.signature.inode == 0 or row.signature != record.signature:
+        return CHANGED
+    return UNCHANGED

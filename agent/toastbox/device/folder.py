@@ -1,0 +1,404 @@
+"""The folder on disk, and the only code that touches it.
+
+Every path is relative to the folder and is reached from a descriptor of the root without following a symbolic link
+(native.posix.open_beneath): whatever a peer or a local user puts in the way, nothing outside is read or written.
+
+Writing goes through FOLDER/.toastbox/stage: a staged file is complete, flushed and named there before `publish` puts
+it in place with one rename. Replacing exchanges the two names, so that what was replaced can still be looked at:
+an edit made in the last microsecond is kept. See core/apply.py for what a power cut leaves behind.
+"""
+
+import errno
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from toastbox.core.entry import FILE, FOLDER
+from toastbox.core.names import parent_of
+from toastbox.device.seen import Seen
+from toastbox.errors import ArenaFull, SafetyRefused
+from toastbox.native import posix
+from toastbox.native.arena import Arena
+from toastbox.native.scan import Listing, list_directory
+
+STATE_NAME = b".toastbox"
+STAGE_NAME = b".toastbox/stage"
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+KEPT_DESCRIPTORS = 16
+
+
+class Folder:
+    """A folder and its stage. arena: where listings live while they are compared."""
+
+    def __init__(self, root: str | bytes, arena: Arena) -> None:
+        self.root = os.fsencode(root)
+        self._arena = arena
+        self._fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.makedirs(os.path.join(self.root, STAGE_NAME), mode=0o700, exist_ok=True)
+        self._stage = posix.open_beneath(self._fd, STAGE_NAME, OPEN_FOLDER)
+        self._device = os.fstat(self._fd).st_dev
+        self._parents: OrderedDict[bytes, int] = OrderedDict()
+        umask = os.umask(0)
+        os.umask(umask)
+        self.new_mode = 0o666 & ~umask
+
+    def close(self) -> None:
+        self._forget_parents()
+        os.close(self._stage)
+        os.close(self._fd)
+
+    def check(self) -> None:
+        """Raise SafetyRefused unless the root is still the folder that was opened."""
+        try:
+            now = os.stat(self.root)
+            os.stat(os.path.join(self.root, STAGE_NAME))
+        except OSError as error:
+            raise SafetyRefused(f"the folder has vanished ({error.strerror}); nothing is deleted") from error
+        opened = os.fstat(self._fd)
+        if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
+            raise SafetyRefused("another folder is mounted or has been put in the folder's place")
+
+    # --- looking
+
+    def lstat(self, path: bytes) -> Seen | None:
+        """What is at path; None when nothing is (or a part of the way there is no folder)."""
+        try:
+            with self._parent(path) as (parent, leaf):
+                return self._stat(path, parent, leaf)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG):
+                return None
+            return _unreadable(path, error)
+
+    def _stat(self, path: bytes, parent: int, leaf: bytes | str) -> Seen:
+        return self._seen(path, os.stat(leaf, dir_fd=parent, follow_symlinks=False))
+
+    def _seen(self, path: bytes, found: os.stat_result) -> Seen:
+        seen = Seen(
+            path,
+            found.st_mode,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+            found.st_ino,
+            found.st_dev,
+        )
+        return self._own(seen)
+
+    def _own(self, seen: Seen) -> Seen:
+        """What lies on another file system is not ours: if that is unmounted, nothing was deleted."""
+        return seen if seen.device == self._device else seen.leave_alone("on another file system")
+
+    def walk(self, below: bytes, enter: Callable[[Seen], bool]) -> Iterator[Seen]:
+        """Everything below a folder in order of key; folders before their content. Never raises for one path.
+
+        enter: whether to go into a folder.
+
+        What cannot be listed, or lies on another file system, comes as kind OTHER with the reason: nothing below it
+        has been seen, which is not the same as nothing being there.
+        """
+        stack = [self._children(below)]
+        while stack:
+            seen = next(stack[-1], None)
+            if seen is None:
+                stack.pop()
+                continue
+            if seen.kind == FOLDER and enter(seen):
+                children = self._children(seen.path)
+                first = next(children, None)
+                if first is not None and first.path == seen.path:
+                    seen = first
+                elif first is not None:
+                    stack.append(_chain(first, children))
+            yield seen
+
+    def _children(self, path: bytes) -> Iterator[Seen]:
+        """One folder's content by name; a folder that cannot be listed yields itself, as OTHER."""
+        after = b""
+        more = True
+        while more:
+            try:
+                batch, more = self._list(path, after)
+            except OSError as error:
+                yield _unreadable(path, error)
+                return
+            for seen in batch:
+                after = seen.path
+                yield seen
+            after = after.rpartition(b"/")[2]
+
+    def _list(self, path: bytes, after: bytes) -> tuple[list[Seen], bool]:
+        """As many names of a folder as the arena holds, those behind `after`; whether there are more."""
+        before = path + b"/" if path else b""
+        descriptor = posix.open_beneath(self._fd, path or b".", OPEN_FOLDER)
+        try:
+            listing = self._listing(descriptor, after)
+        finally:
+            os.close(descriptor)
+        batch = []
+        for r in listing:
+            if path or r.name != STATE_NAME:
+                seen = Seen(before + r.name, r.mode, r.size, r.mtime_ns, r.ctime_ns, r.inode, r.device)
+                batch.append(self._own(seen))
+        more = listing.more
+        listing.release()
+        return batch, more
+
+    def _listing(self, descriptor: int, after: bytes) -> Listing:
+        try:
+            return list_directory(descriptor, self._arena, after)
+        except ArenaFull as error:
+            raise OSError(errno.ENOMEM, "not one name fits in the arena") from error
+
+    def open(self, path: bytes) -> int:
+        """A descriptor of a regular file for reading, closed by the caller. Raises OSError."""
+        with self._parent(path) as (parent, leaf):
+            return os.open(leaf, OPEN_FILE, dir_fd=parent)
+
+    def fstat(self, descriptor: int, path: bytes) -> Seen:
+        return self._seen(path, os.fstat(descriptor))
+
+    def readlink(self, path: bytes) -> bytes:
+        with self._parent(path) as (parent, leaf):
+            return os.readlink(leaf, dir_fd=parent)
+
+    # --- reading and writing by descriptor (methods, so that a simulated folder can stand in)
+
+    def read_into(self, descriptor: int, buffer: memoryview) -> int:
+        return os.readv(descriptor, [buffer])
+
+    def read_at(self, descriptor: int, size: int, offset: int) -> bytes:
+        return os.pread(descriptor, size, offset)
+
+    def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
+        return os.pwrite(descriptor, data, offset)
+
+    def size_of(self, descriptor: int) -> int:
+        return os.fstat(descriptor).st_size
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        os.ftruncate(descriptor, size)
+
+    def close_file(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    # --- staging
+
+    def stage_open(self, name: str) -> int:
+        """A staged file for reading and writing, made when it is not there. Closed by the caller."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, 0o600, dir_fd=self._stage)
+
+    def stage_finish(self, descriptor: int, mtime_ns: int, mode: int) -> Seen:
+        """Give a staged file its time and permission bits; how it looks then."""
+        with suppress(PermissionError):  # FAT has one mode for all files
+            os.fchmod(descriptor, mode)
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+        return self._seen(b"", os.fstat(descriptor))
+
+    def stage_link(self, name: str, target: bytes, mtime_ns: int) -> Seen:
+        """Stage a symbolic link; how it looks."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._stage)
+        os.symlink(target, os.fsencode(name), dir_fd=self._stage)
+        os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=self._stage, follow_symlinks=False)
+        return self._stat(b"", self._stage, name)
+
+    def stage_stat(self, name: str) -> Seen | None:
+        try:
+            return self._stat(os.fsencode(name), self._stage, name)
+        except FileNotFoundError:
+            return None
+
+    def stage_names(self) -> list[str]:
+        return os.listdir(self._stage)
+
+    def stage_remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._stage)
+
+    def flush(self, names: list[str]) -> None:
+        """When this returns, these staged files are on stable storage under their staged names."""
+        for name in names:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._stage)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def flush_all(self) -> None:
+        """When this returns, all that was written or renamed before is on stable storage."""
+        posix.syncfs(self._fd)
+
+    # --- publishing
+
+    def publish(self, name: str, path: bytes, replaces: Seen | None) -> bool:
+        """Put a staged file or link at path in one step.
+
+        replaces: what is expected there now (None: nothing). Returns False, and leaves both as they are, when
+        something else is there. A file replaced after an unseen edit is put back. Raises OSError.
+        """
+        with self._parent(path) as (parent, leaf):
+            if replaces is None:
+                return self._move_in(name, parent, leaf)
+            try:
+                posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOENT):
+                    raise
+                return self._replace_checked(name, path, parent, leaf, replaces)
+            displaced = self.stage_stat(name)
+            if displaced is not None and displaced.same_file(replaces):
+                os.unlink(name, dir_fd=self._stage)
+                return True
+            posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+            return False
+
+    def _move_in(self, name: str, parent: int, leaf: bytes) -> bool:
+        try:
+            posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_NOREPLACE)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                raise
+            return self._replace_checked(name, b"", parent, leaf, None)
+        return True
+
+    def _replace_checked(self, name: str, path: bytes, parent: int, leaf: bytes, replaces: Seen | None) -> bool:
+        """For file systems that cannot exchange names: look, then rename."""
+        try:
+            now: Seen | None = self._stat(path, parent, leaf)
+        except FileNotFoundError:
+            now = None
+        if (now is None) != (replaces is None) or (now and replaces and not now.same_file(replaces)):
+            return False
+        os.rename(name, leaf, src_dir_fd=self._stage, dst_dir_fd=parent)
+        return True
+
+    def restore_displaced(self, name: str, path: bytes) -> bool:
+        """Move a staged name to path if nothing is there."""
+        with self._parent(path) as (parent, leaf):
+            return self._move_in(name, parent, leaf)
+
+    def make_folder(self, path: bytes) -> None:
+        """Make a folder and those above it; one that is there already is fine. Raises OSError."""
+        try:
+            with self._parent(path) as (parent, leaf):
+                os.mkdir(leaf, dir_fd=parent)
+        except FileExistsError:
+            found = self.lstat(path)
+            if found is None or found.kind != FOLDER:
+                raise
+        except FileNotFoundError:
+            above = parent_of(path)
+            if not above:
+                raise
+            self.make_folder(above)
+            self.make_folder(path)
+
+    def remove_folder(self, path: bytes) -> bool:
+        """Remove an empty folder. False when it is not empty; True when it is gone, or never was."""
+        self._forget_parents()
+        try:
+            with self._parent(path) as (parent, leaf):
+                os.rmdir(leaf, dir_fd=parent)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        return True
+
+    def remove(self, path: bytes, expected: Seen) -> bool:
+        """Remove a file or link if it is still what was expected; False, and it stays, when not."""
+        name = f"gone{expected.inode:x}"
+        try:
+            with self._parent(path) as (parent, leaf):
+                os.rename(leaf, name, src_dir_fd=parent, dst_dir_fd=self._stage)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        gone = self.stage_stat(name)
+        if gone is not None and gone.same_file(expected):
+            os.unlink(name, dir_fd=self._stage)
+            return True
+        self.restore_displaced(name, path)
+        return False
+
+    def move(self, old: bytes, new: bytes) -> bool:
+        """Rename within the folder. False when something is at the new path already. Raises OSError."""
+        self._forget_parents()
+        with self._parent(old) as (parent, leaf):
+            source = os.dup(parent)
+        try:
+            with self._parent(new) as (parent, new_leaf):
+                return self._move_between(source, leaf, parent, new_leaf)
+        finally:
+            os.close(source)
+
+    def _move_between(self, source: int, leaf: bytes, target: int, new_leaf: bytes) -> bool:
+        try:
+            posix.renameat2(source, leaf, target, new_leaf, posix.RENAME_NOREPLACE)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                raise
+            with suppress(FileNotFoundError):
+                os.stat(new_leaf, dir_fd=target, follow_symlinks=False)
+                return False
+            os.rename(leaf, new_leaf, src_dir_fd=source, dst_dir_fd=target)
+        return True
+
+    def set_meta(self, path: bytes, mtime_ns: int, executable: bool) -> None:
+        """Set time and executable bit of a file, time of a link. Raises OSError."""
+        with self._parent(path) as (parent, leaf):
+            seen = self._stat(path, parent, leaf)
+            if seen.kind == FILE and bool(seen.mode & 0o100) != executable:
+                descriptor = os.open(leaf, OPEN_FILE, dir_fd=parent)
+                try:
+                    os.fchmod(descriptor, with_executable(seen.mode, executable))
+                finally:
+                    os.close(descriptor)
+            os.utime(leaf, ns=(mtime_ns, mtime_ns), dir_fd=parent, follow_symlinks=False)
+
+    # --- descriptors of folders
+
+    @contextmanager
+    def _parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+        """(descriptor of the folder above, last name). The descriptors used last are kept open."""
+        above, _, leaf = path.rpartition(b"/")
+        descriptor = self._fd if not above else self._parents.get(above)
+        if descriptor is None:
+            descriptor = posix.open_beneath(self._fd, above, OPEN_FOLDER)
+            if len(self._parents) >= KEPT_DESCRIPTORS:
+                os.close(self._parents.popitem(last=False)[1])
+            self._parents[above] = descriptor
+        yield descriptor, leaf
+
+    def _forget_parents(self) -> None:
+        """Folders may move: descriptors are kept within one batch only."""
+        for descriptor in self._parents.values():
+            os.close(descriptor)
+        self._parents.clear()
+
+    def forget(self) -> None:
+        """To be called between batches: what was opened by path before may be elsewhere now."""
+        self._forget_parents()
+
+
+def _chain(first: Seen, rest: Iterator[Seen]) -> Iterator[Seen]:
+    yield first
+    yield from rest
+
+
+def _unreadable(path: bytes, error: OSError) -> Seen:
+    return Seen(path, 0o040000, 0, 0, 0, 0).leave_alone(f"cannot be listed: {error.strerror}")
+
+
+def with_executable(mode: int, executable: bool) -> int:
+    """Permission bits with execution allowed to whoever may read, or to nobody."""
+    return mode | (mode & 0o444) >> 2 if executable else mode & ~0o111

@@ -1,0 +1,316 @@
+"""What this device knows: the last state agreed with the hub, and how the file looked then.
+
+One SQLite database, FOLDER/.toastbox/index.db. Tables:
+
+    entry   a row for each path that is both here and in the journal: the entry, and the signature of the file
+            when the two were last known to be equal. A file whose signature still matches is not read again.
+    list    chunk lists of files of several chunks, by content id.
+    piece   which entries hold a chunk (first 8 bytes of its hash), files of several chunks only.
+    intent  what is being published (core/apply.py); survives a crash between staging and publishing.
+    held    entries of the journal that cannot be applied here, with the reason.
+    meta    cursor, epoch and a few words of state.
+
+Nothing here is flushed by itself: WAL with synchronous=NORMAL keeps the database sound, and what must be on stable
+storage together with files is made so by the flush of the batch. The page cache is bounded.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from toastbox.core.content import list_of
+from toastbox.core.diff import Signature
+from toastbox.core.entry import FILE, Entry
+from toastbox.core.names import children_range, key_of, path_of
+from toastbox.errors import WrongUse
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE entry(
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    kind INTEGER NOT NULL, flags INTEGER NOT NULL, seq INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL, content BLOB NOT NULL,
+    inode INTEGER NOT NULL, sig_size INTEGER NOT NULL, sig_mtime INTEGER NOT NULL, sig_ctime INTEGER NOT NULL,
+    prefix INTEGER NOT NULL);
+CREATE INDEX entry_content ON entry(prefix) WHERE prefix != 0;
+CREATE INDEX entry_inode ON entry(inode) WHERE kind = 1;
+CREATE TABLE list(content BLOB PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE piece(prefix INTEGER, entry INTEGER, PRIMARY KEY(prefix, entry)) WITHOUT ROWID;
+CREATE TABLE intent(batch INTEGER, staged BLOB, inode INTEGER, record BLOB, expected BLOB);
+CREATE TABLE held(key BLOB PRIMARY KEY, reason TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
+"""
+COLUMNS = "key, kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, id"
+NO_SIGNATURE = Signature(0, 0, 0, 0)
+
+
+def prefix_of(digest: bytes) -> int:
+    """First 8 bytes of a hash as SQLite's signed integer; never 0, which marks rows without content."""
+    return int.from_bytes(digest[:8], "big", signed=True) or 1
+
+
+class Row:
+    """One entry of the index with the signature of the file it was equal to."""
+
+    __slots__ = ("entry", "id", "key", "signature")
+
+    def __init__(self, columns: tuple[bytes, int, int, int, int, int, bytes, int, int, int, int, int]) -> None:
+        key, kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, row_id = columns
+        self.key = key
+        self.id = row_id
+        self.entry = Entry(path_of(key), kind, flags, seq, mtime_ns, size, content)
+        self.signature = Signature(inode, sig_size, sig_mtime, sig_ctime)
+
+    @property
+    def racy(self) -> bool:
+        """Whether the signature proves nothing: the file must be read to know what it holds."""
+        return self.signature.inode == 0
+
+
+class Index:
+    """The device's database. Used by one thread. path: file name, or ":memory:"."""
+
+    def __init__(self, path: str, cache_bytes: int = 1 << 20) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+        self._db.execute(f"PRAGMA cache_size = -{max(cache_bytes >> 10, 64)}")
+        self._db.execute("PRAGMA temp_store = MEMORY")
+        if path != ":memory:":
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA journal_size_limit = 1048576")
+        self._migrate()
+        self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise WrongUse(f"the index was written by a newer version (format {version}): update this program")
+        if version == 0:
+            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+    def close(self) -> None:
+        """Fold the log into the database, so that the next start has nothing to recover."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; not a flush."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # --- words of state
+
+    def get_meta(self, name: str, default: int | str = 0) -> int | str:
+        found = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return found[0] if found else default
+
+    def set_meta(self, name: str, value: int | str) -> None:
+        if self.get_meta(name) != value:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES(?, ?)", (name, value))
+
+    @property
+    def cursor(self) -> int:
+        return int(self.get_meta("cursor"))
+
+    @property
+    def epoch(self) -> int:
+        return int(str(self.get_meta("epoch")))
+
+    def forget_revisions(self, epoch: int) -> None:
+        """The journal is another one: keep what is known of the files, drop what was agreed about them."""
+        with self.transaction():
+            self._db.execute("UPDATE entry SET seq = 0")
+            self._db.execute("DELETE FROM held")
+            self.set_meta("cursor", 0)
+            self.set_meta("epoch", str(epoch))
+
+    # --- entries
+
+    def __len__(self) -> int:
+        return int(self._rows)
+
+    def get(self, key: bytes) -> Row | None:
+        found = self._db.execute(f"SELECT {COLUMNS} FROM entry WHERE key = ?", (key,)).fetchone()
+        return Row(found) if found else None
+
+    def rows(self, below: bytes = b"") -> Iterator[Row]:
+        """Every row below a folder's key (b"": all), in order of key. Rows may be changed meanwhile."""
+        low, high = children_range(below) if below else (b"", b"\xff")
+        while True:
+            batch = self._db.execute(
+                f"SELECT {COLUMNS} FROM entry WHERE key > ? AND key < ? ORDER BY key LIMIT 256", (low, high)
+            ).fetchall()
+            for columns in batch:
+                yield Row(columns)
+            if len(batch) < 256:
+                return
+            low = batch[-1][0]
+
+    def keys_descending(self, below: bytes) -> Iterator[bytes]:
+        """Keys below a folder's key, content before folders. Rows may be deleted meanwhile."""
+        low, high = children_range(below) if below else (b"", b"\xff")
+        while True:
+            batch = self._db.execute(
+                "SELECT key FROM entry WHERE key > ? AND key < ? ORDER BY key DESC LIMIT 256", (low, high)
+            ).fetchall()
+            for (key,) in batch:
+                yield key
+            if len(batch) < 256:
+                return
+            high = batch[-1][0]
+
+    def put(self, entry: Entry, signature: Signature) -> None:
+        """Insert or replace the row of entry.path, with its chunk list if it has several chunks."""
+        key = key_of(entry.path)
+        old = self.get(key)
+        prefix = prefix_of(entry.content) if entry.kind == FILE and entry.size else 0
+        values = (
+            entry.kind, entry.flags & 1, entry.seq, entry.mtime_ns, entry.size, entry.content,
+            signature.inode, signature.size, signature.mtime_ns, signature.ctime_ns, prefix, key,
+        )  # fmt: skip
+        if old is None:
+            row_id = self._insert(values)
+        else:
+            row_id = old.id
+            self._db.execute(
+                "UPDATE entry SET kind=?, flags=?, seq=?, mtime_ns=?, size=?, content=?, inode=?, sig_size=?,"
+                " sig_mtime=?, sig_ctime=?, prefix=? WHERE key=?",
+                values,
+            )
+        if entry.chunks or (old and old.entry.content != entry.content):
+            self._replace_list(row_id, old.entry.content if old else b"", entry)
+
+    def _insert(self, values: tuple[int | bytes, ...]) -> int:
+        self._rows += 1
+        done = self._db.execute(
+            "INSERT INTO entry(kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime,"
+            " prefix, key) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+            values,
+        )
+        assert done.lastrowid is not None
+        return done.lastrowid
+
+    def _replace_list(self, row_id: int, old_content: bytes, entry: Entry) -> None:
+        old = self.chunks_of(old_content) if old_content else b""
+        new = entry.chunks
+        before = {old[at : at + 32] for at in range(0, len(old), 36)}
+        after = {new[at : at + 32] for at in range(0, len(new), 36)}
+        self._db.executemany(
+            "DELETE FROM piece WHERE prefix = ? AND entry = ?", [(prefix_of(d), row_id) for d in before - after]
+        )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO piece VALUES(?, ?)", [(prefix_of(d), row_id) for d in after - before]
+        )
+        if new:
+            self._db.execute("INSERT OR IGNORE INTO list VALUES(?, ?)", (entry.content, new))
+        if old and old_content != entry.content:
+            self._drop_list(old_content)
+
+    def _drop_list(self, content: bytes) -> None:
+        """Remove a chunk list unless another row still has that content."""
+        users = self._db.execute("SELECT content FROM entry WHERE prefix = ?", (prefix_of(content),))
+        if not any(found == content for (found,) in users):
+            self._db.execute("DELETE FROM list WHERE content = ?", (content,))
+
+    def forget_list(self, key: bytes) -> None:
+        """The hub cannot use what we think is the list of this row: next time it is sent in full."""
+        row = self.get(key)
+        if row is not None:
+            self._db.execute("DELETE FROM list WHERE content = ?", (row.entry.content,))
+
+    def set_revision(self, key: bytes, seq: int) -> None:
+        self._db.execute("UPDATE entry SET seq = ? WHERE key = ?", (seq, key))
+
+    def set_signature(self, key: bytes, signature: Signature) -> None:
+        """The file was read again and holds what the row says."""
+        self._db.execute(
+            "UPDATE entry SET inode = ?, sig_size = ?, sig_mtime = ?, sig_ctime = ? WHERE key = ?",
+            (signature.inode, signature.size, signature.mtime_ns, signature.ctime_ns, key),
+        )
+
+    def delete(self, key: bytes) -> None:
+        old = self.get(key)
+        if old is None:
+            return
+        self._rows -= 1
+        self._db.execute("DELETE FROM entry WHERE key = ?", (key,))
+        chunks = self.chunks_of(old.entry.content) if old.entry.kind == FILE else b""
+        if chunks:
+            pieces = [(prefix_of(chunks[at : at + 32]), old.id) for at in range(0, len(chunks), 36)]
+            self._db.executemany("DELETE FROM piece WHERE prefix = ? AND entry = ?", pieces)
+            self._drop_list(old.entry.content)
+
+    def chunks_of(self, content: bytes) -> bytes:
+        """The chunk list of a content id of several chunks, or b"" when it is not known."""
+        found = self._db.execute("SELECT chunks FROM list WHERE content = ?", (content,)).fetchone()
+        return bytes(found[0]) if found else b""
+
+    def list_of(self, entry: Entry) -> bytes:
+        """The chunk list of an entry, from the entry, implied, or from here; b"" when unknown or empty."""
+        return list_of(entry) or self.chunks_of(entry.content)
+
+    # --- looking for what is already here
+
+    def by_inode(self, inode: int) -> Iterator[Row]:
+        """Files that had this inode when they were last seen."""
+        for columns in self._db.execute(
+            f"SELECT {COLUMNS} FROM entry WHERE inode = ? AND kind = 1 LIMIT 8", (inode,)
+        ).fetchall():
+            yield Row(columns)
+
+    def holders(self, digest: bytes) -> Iterator[tuple[Row, int]]:
+        """(row, offset) of files that held this chunk when last seen: to be read and verified."""
+        prefix = prefix_of(digest)
+        query = f"SELECT {COLUMNS} FROM entry WHERE prefix = ? LIMIT 4"
+        for columns in self._db.execute(query, (prefix,)).fetchall():
+            if columns[6] == digest:
+                yield Row(columns), 0
+        query = f"SELECT {COLUMNS} FROM entry WHERE id IN (SELECT entry FROM piece WHERE prefix = ? LIMIT 4)"
+        for columns in self._db.execute(query, (prefix,)).fetchall():
+            offset = offset_in(self.chunks_of(columns[6]), digest)
+            if offset is not None:
+                yield Row(columns), offset
+
+    # --- intents and held entries
+
+    def intend(self, batch: int, intents: Sequence[tuple[bytes, int, bytes, bytes]]) -> None:
+        """Note (staged name, inode, record, expected) before publishing."""
+        self._db.executemany(f"INSERT INTO intent VALUES({batch:d}, ?, ?, ?, ?)", intents)
+
+    def intents(self) -> list[tuple[bytes, int, bytes, bytes]]:
+        return self._db.execute("SELECT staged, inode, record, expected FROM intent ORDER BY rowid").fetchall()
+
+    def drop_intents(self, before: int) -> None:
+        """Forget those of batches below `before`: their renames are on stable storage."""
+        self._db.execute("DELETE FROM intent WHERE batch < ?", (before,))
+
+    def hold(self, key: bytes, reason: str, record: bytes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO held VALUES(?, ?, ?)", (key, reason, record))
+
+    def unhold(self, key: bytes) -> None:
+        self._db.execute("DELETE FROM held WHERE key = ?", (key,))
+
+    def why_held(self, key: bytes) -> str:
+        found = self._db.execute("SELECT reason FROM held WHERE key = ?", (key,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def held(self) -> list[tuple[bytes, str, bytes]]:
+        """At most 1000 of (key, reason, record)."""
+        return self._db.execute("SELECT key, reason, record FROM held ORDER BY key LIMIT 1000").fetchall()
+
+
+def offset_in(chunks: bytes, digest: bytes) -> int | None:
+    """Byte offset in a file of the first chunk with this hash, by the file's chunk list."""
+    offset = 0
+    for at in range(0, len(chunks), 36):
+        if chunks[at : at + 32] == digest:
+            return offset
+        offset += int.from_bytes(chunks[at + 32 : at + 36], "little")
+    return None

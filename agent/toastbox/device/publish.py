@@ -1,0 +1,309 @@
+"""Carrying out a plan: put a batch of staged content in place, and take it up again after a crash.
+
+The order, and why nothing is ever half (core/apply.py has the table):
+
+    stage -> intents (transaction) -> flush -> rename into place -> rows and cursor (transaction)
+
+The flush makes the staged bytes durable before they get their name. A row or a cursor can reach the disk before the
+rename it speaks of, but never without the intent from which `recover` finishes the work. Intents are dropped once a
+flush of the whole file system has made the renames of their batch durable.
+"""
+
+import struct
+from collections.abc import Callable
+
+from toastbox.core import wire
+from toastbox.core.entry import DELETED, EXECUTABLE, FILE, LINK, Entry
+from toastbox.core.names import conflict_path, key_of, parent_of
+from toastbox.core.plan import Plan
+from toastbox.device.folder import Folder
+from toastbox.device.index import NO_SIGNATURE, Index
+from toastbox.device.receive import NO_ROOM, Target
+from toastbox.device.seen import Seen
+from toastbox.errors import DeviceFailing
+
+FEW = 4  # staged files that are flushed one by one; more are flushed with the whole file system
+MANY_INTENTS = 256
+REMOVAL = b"-"  # in place of a staged name: the path is removed
+RENAME = b"="  # in place of a staged name: renamed from the path that follows
+EIO = 5
+
+
+def pack_expected(seen: Seen | None) -> bytes:
+    """What identifies a file across a restart; a rename does not alter it."""
+    return b"" if seen is None else struct.pack("<QQqB", seen.inode, seen.size, seen.mtime_ns, seen.kind)
+
+
+class Publisher:
+    """Publishes batches.
+
+    held(entry, reason): called for what cannot be applied here. changed(path): a local path to be looked at again,
+    because its owner's change was found there or moved there. device_name: for the names of conflict copies.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        index: Index,
+        device_name: str,
+        held: Callable[[Entry, str], None],
+        changed: Callable[[bytes], None],
+    ) -> None:
+        self._folder = folder
+        self._index = index
+        self._device_name = device_name
+        self._held = held
+        self._changed = changed
+        self._batch = 0
+        self._intents = 0
+        self._all_flushed = False
+        self._rows: list[tuple[Entry, Seen | None]] = []
+        self.again: list[Entry] = []
+        self.echoes: set[bytes] = set()
+
+    def publish(self, plan: Plan, targets: list[Target], seen: dict[bytes, Seen], remote: dict[bytes, Entry]) -> None:
+        """Carry out a plan whose content is staged; `commit` makes it known.
+
+        seen: what is at each path now; remote: the entries by path. Entries whose path changed under our hands are
+        left in `again`. Raises DeviceFailing.
+        """
+        self._batch += 1
+        self._rows, self.again = [], []
+        self.echoes = set(remote)
+        ready = self._ready(targets)
+        for path, new_path in plan.aside:
+            self.move_aside(path, new_path, remote[path].seq)
+            seen.pop(path, None)
+        self._intend(plan, ready, seen, remote)
+        self._flush([target.name for target in ready.values()])
+        self._restructure(plan, seen, remote)
+        for entry in plan.publish:
+            if entry.path in ready:
+                self._attempt(entry, self._put, ready[entry.path], seen.get(entry.path))
+        for entry in plan.meta:
+            self._attempt(entry, self._set_meta, entry, seen[entry.path])
+        for entry in plan.adopt:
+            self._attempt(entry, self._adopt, entry, seen.get(entry.path))
+
+    def commit(self, cursor: int) -> None:
+        """Write the rows of the batch and the cursor, in one transaction."""
+        with self._index.transaction():
+            for entry, seen in self._rows:
+                self._note(entry, seen)
+            if cursor:
+                self._index.set_meta("cursor", cursor)
+            if self._all_flushed:
+                self._index.drop_intents(self._batch)
+        if self._all_flushed:
+            self._intents = 0
+        self._folder.forget()
+
+    def _note(self, entry: Entry, seen: Seen | None) -> None:
+        key = key_of(entry.path)
+        self._index.unhold(key)
+        if entry.kind == DELETED or seen is None:
+            self._index.delete(key)
+        else:
+            self._index.put(entry, seen.signature)
+
+    # --- before and up to the flush
+
+    def _ready(self, targets: list[Target]) -> dict[bytes, Target]:
+        for target in targets:
+            if not target.complete:
+                self._held(target.entry, target.failed or "not complete")
+        return {target.entry.path: target for target in targets if target.complete}
+
+    def move_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
+        """Move a local version out of the journal's way; it is proposed under its new name."""
+        while not self._folder.move(path, new_path):
+            new_path = conflict_path(new_path, self._device_name, seq)
+        key = key_of(path)
+        with self._index.transaction():
+            for below in self._index.keys_descending(key):
+                self._index.delete(below)
+            self._index.delete(key)
+        self._changed(new_path)
+
+    def _intend(
+        self, plan: Plan, ready: dict[bytes, Target], seen: dict[bytes, Seen], remote: dict[bytes, Entry]
+    ) -> None:
+        intents = [
+            (t.name.encode(), t.seen.inode if t.seen else 0, _record(t.entry), pack_expected(seen.get(t.entry.path)))
+            for t in ready.values()
+        ]
+        removed = [(REMOVAL, path, remote[path]) for path in plan.clear + plan.removals]
+        renamed = [(RENAME + old, old, entry) for old, _, entry in plan.renames]
+        for name, path, entry in removed + renamed:
+            if path in seen:
+                intents.append((name, seen[path].inode, _record(entry), pack_expected(seen[path])))
+        if intents:
+            with self._index.transaction():
+                self._index.intend(self._batch, intents)
+            self._intents += len(intents)
+
+    def _flush(self, names: list[str]) -> None:
+        self._all_flushed = len(names) > FEW or self._intents > MANY_INTENTS
+        if self._all_flushed:
+            self._folder.flush_all()
+        elif names:
+            self._folder.flush(names)
+
+    # --- renames, folders, removals
+
+    def _restructure(self, plan: Plan, seen: dict[bytes, Seen], remote: dict[bytes, Entry]) -> None:
+        for path in plan.clear:
+            self._attempt(remote[path], self._remove, path, seen.get(path), remote[path])
+        for path in plan.folders:
+            self._attempt(remote[path], self._make_folder, remote[path])
+        for old, new, entry in plan.renames:
+            self._attempt(entry, self._rename, old, new, entry, remote[old])
+        for path in plan.removals:
+            if self._attempt(remote[path], self._remove, path, seen.get(path), remote[path]):
+                self._rows.append((remote[path], None))
+        for path, replaced in plan.rmdirs:
+            self._attempt(remote[path], self._remove_folder, path, replaced, remote[path])
+
+    def _attempt(self, entry: Entry, step: Callable[..., bool], *arguments: object) -> bool:
+        """Do one step. What the file system refuses is held back with its reason; a failing disk ends the batch."""
+        try:
+            return step(*arguments)
+        except OSError as error:
+            if error.errno == EIO:
+                raise DeviceFailing(f"the disk reports an error: {error.strerror}") from error
+            reason = "no room on this device" if error.errno in NO_ROOM else error.strerror or "refused"
+            self._held(entry, reason)
+            return False
+
+    def _remove(self, path: bytes, seen: Seen | None, entry: Entry) -> bool:
+        if seen is None or self._folder.remove(path, seen):
+            return True
+        self._retry(entry)
+        return False
+
+    def _make_folder(self, entry: Entry) -> bool:
+        self._folder.make_folder(entry.path)
+        self._rows.append((entry, self._folder.lstat(entry.path)))
+        return True
+
+    def _rename(self, old: bytes, new: bytes, entry: Entry, deletion: Entry) -> bool:
+        self._ensure_parent(new)
+        if not self._folder.move(old, new):
+            self._retry(entry)
+            self._retry(deletion)
+            return False
+        self._folder.set_meta(new, entry.mtime_ns, bool(entry.flags & EXECUTABLE))
+        self._rows += [(entry, self._folder.lstat(new)), (deletion, None)]
+        return True
+
+    def _remove_folder(self, path: bytes, replaced: bool, entry: Entry) -> bool:
+        if self._folder.remove_folder(path):
+            if not replaced:
+                self._rows.append((entry, None))
+            return True
+        if replaced:
+            self.move_aside(path, conflict_path(path, self._device_name, entry.seq), entry.seq)
+        else:
+            self._rows.append((entry, None))  # something unsent is in it: it will be proposed again
+            self._changed(path)
+        return True
+
+    # --- files and links
+
+    def _put(self, target: Target, replaces: Seen | None) -> bool:
+        entry = target.entry
+        self._ensure_parent(entry.path)
+        if not self._folder.publish(target.name, entry.path, replaces):
+            self._folder.stage_remove(target.name)
+            self._retry(entry)
+            return False
+        self._rows.append((entry, self._confirmed(target)))
+        return True
+
+    def _confirmed(self, target: Target) -> Seen | None:
+        """The published file as it is now; a signature that proves nothing if someone was at it already."""
+        seen = self._folder.lstat(target.entry.path)
+        if seen is not None and not (target.seen and seen.same_file(target.seen)):
+            seen.inode = 0
+        return seen
+
+    def _ensure_parent(self, path: bytes) -> None:
+        parent = parent_of(path)
+        if parent and self._folder.lstat(parent) is None:
+            self._folder.make_folder(parent)
+
+    def _set_meta(self, entry: Entry, seen: Seen) -> bool:
+        if seen.kind in (FILE, LINK):
+            self._folder.set_meta(entry.path, entry.mtime_ns, bool(entry.flags & EXECUTABLE))
+        return self._adopt(entry, self._folder.lstat(entry.path))
+
+    def _adopt(self, entry: Entry, seen: Seen | None) -> bool:
+        self._rows.append((entry, seen))
+        return True
+
+    def _retry(self, entry: Entry) -> None:
+        """The path changed since it was looked at: decide again."""
+        self.again.append(entry)
+        self._changed(entry.path)
+
+    # --- after a crash
+
+    def recover(self) -> None:
+        """Finish what the intents tell of; then nothing of the last run is left but whole files.
+
+        A staged name with its own inode was never published, or the rename was lost: publish it, after what is at its
+        path has been found to be what it was to replace; anything else there is its owner's and is moved aside.
+        """
+        for name, inode, record, expected in self._index.intents():
+            entry = wire.decode_entry(record, 0, len(record))[0].entry
+            if name == REMOVAL:
+                self._recover_removal(entry, expected)
+            elif name.startswith(RENAME):
+                self._recover_rename(name[1:], entry, expected)
+            else:
+                self._recover_staged(name.decode(), inode, entry, expected)
+        with self._index.transaction():
+            self._index.drop_intents(self._batch + (1 << 40))
+
+    def _recover_removal(self, entry: Entry, expected: bytes) -> None:
+        seen = self._folder.lstat(entry.path)
+        row = self._index.get(key_of(entry.path))
+        if seen is not None and row is None and pack_expected(seen) == expected:
+            self._folder.remove(entry.path, seen)
+
+    def _recover_rename(self, old: bytes, entry: Entry, expected: bytes) -> None:
+        seen = self._folder.lstat(old)
+        gone = self._index.get(key_of(old)) is None
+        if seen is not None and gone and pack_expected(seen) == expected and self._folder.move(old, entry.path):
+            self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
+
+    def _recover_staged(self, name: str, inode: int, entry: Entry, expected: bytes) -> None:
+        staged = self._folder.stage_stat(name)
+        if staged is None:
+            return
+        if staged.inode != inode:
+            self._keep_displaced(name, staged, entry, expected)
+            return
+        present = self._folder.lstat(entry.path)
+        if pack_expected(present) != expected and present is not None:
+            self.move_aside(entry.path, conflict_path(entry.path, self._device_name, entry.seq), entry.seq)
+            present = None
+        self._ensure_parent(entry.path)
+        if self._folder.publish(name, entry.path, present):
+            self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
+
+    def _keep_displaced(self, name: str, staged: Seen, entry: Entry, expected: bytes) -> None:
+        """The exchange was done; what is staged now is the version it replaced, or an edit nobody has seen."""
+        if pack_expected(staged) == expected:
+            self._folder.stage_remove(name)
+            return
+        path = conflict_path(entry.path, self._device_name, entry.seq)
+        while not self._folder.restore_displaced(name, path):
+            path = conflict_path(path, self._device_name, entry.seq)
+        self._changed(path)
+
+
+def _record(entry: Entry) -> bytes:
+    """An entry without its chunk list, to be kept in the index."""
+    form = wire.default_form(entry)
+    return wire.encode_entry(entry, wire.ELSEWHERE if form == wire.LIST else form)

@@ -1,0 +1,329 @@
+"""From a look at the folder to proposals: what changed here since the last agreement with the hub.
+
+Rows and the walk of the folder come in the same order and are merged; a path that could not be looked at, is ignored
+or is held back hides everything below it, which is never taken for a deletion. Deletions go last, after they have been
+counted: a folder that has emptied itself is not believed (core/guard.py).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from toastbox.core import diff, wire
+from toastbox.core.entry import DELETED, FILE, FOLDER, LINK, PAIR, Entry
+from toastbox.core.guard import too_many_deletes
+from toastbox.core.names import key_of, parent_of, path_of, why_bad
+from toastbox.device.folder import Folder
+from toastbox.device.index import NO_SIGNATURE, Index, Row
+from toastbox.device.interfaces import Clock
+from toastbox.device.reading import Reader
+from toastbox.device.report import Report
+from toastbox.device.seen import OTHER, Seen
+from toastbox.device.send import FileChanged, Proposal, Sender
+from toastbox.errors import SafetyRefused
+
+MAX_TARGET = 4095
+RACY_NS = 20_000_000  # a change within one tick of the kernel's clock may leave no trace in the ctime
+COARSE_NS = 2_000_000_000  # FAT keeps times to two seconds
+MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
+MANY_RACY = 1_000
+
+
+class Pusher:
+    """Scans and proposes. ignored(path, is_folder): the rules in force. changed(path): to be looked at again."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        index: Index,
+        sender: Sender,
+        reader: Reader,
+        clock: Clock,
+        report: Report,
+        ignored: Callable[[bytes, bool], bool],
+        changed: Callable[[bytes], None],
+    ) -> None:
+        self._folder = folder
+        self._index = index
+        self._sender = sender
+        self._reader = reader
+        self._clock = clock
+        self._report = report
+        self._ignored = ignored
+        self._changed = changed
+        self._gone: list[bytes] = []
+        self._gone_count = 0
+        self._hidden: bytes | None = None
+        self._seen_any = False
+        self.racy: dict[bytes, None] = {}
+        self.again = False
+        self.behind = 0
+        self.accept_deletes = False
+
+    def push(self, roots: Iterable[tuple[bytes, bool]], everything: bool, epoch: int) -> None:
+        """Propose what changed at these paths. Afterwards `again` says whether to pull and decide again.
+
+        behind: a revision that the hub has and this device has lost sight of, 0 if none.
+        Raises SafetyRefused (nothing was deleted), DeviceFailing, and what the hub raises.
+        """
+        self._folder.check()
+        self._gone, self._gone_count, self._hidden = [], 0, None
+        self.again, self.behind = False, 0
+        self._sender.epoch = epoch
+        self._sender.flags = int(self.accept_deletes)
+        try:
+            if everything:
+                self._scan_all()
+            else:
+                for path, tree in roots:
+                    self._scan_one(path, tree)
+            self._sender.finish()
+            if self._gone_count:
+                self._delete(everything)
+        except BaseException:
+            self._sender.abandon()
+            raise
+
+    # --- scanning
+
+    def _scan_all(self) -> None:
+        self._report.count("scans")
+        self._report.forget_reasons()
+        self._seen_any = False
+        self._compare(self._index.rows(), self._folder.walk(b"", self._enter))
+        if not self._seen_any and len(self._index) and not self.accept_deletes:
+            raise SafetyRefused(
+                "the folder is empty but was not: nothing is deleted; if you emptied it, use --accept-deletes"
+            )
+
+    def _scan_one(self, path: bytes, tree: bool) -> None:
+        self._hidden = None
+        if self._is_hidden(path):
+            return
+        row, seen = self._index.get(key_of(path)), self._folder.lstat(path)
+        if seen is not None:
+            self._scan_parents(path)
+        self._visit(row, seen)
+        was_folder = row is not None and row.entry.kind == FOLDER
+        is_folder = seen is not None and seen.kind == FOLDER
+        if (tree or not (was_folder and is_folder)) and (was_folder or is_folder) and self._hidden is None:
+            walk = self._folder.walk(path, self._enter) if is_folder else iter(())
+            self._compare(self._index.rows(key_of(path)) if was_folder else iter(()), walk)
+
+    def _scan_parents(self, path: bytes) -> None:
+        """The journal wants folders before what is in them."""
+        parent = parent_of(path)
+        if parent and self._index.get(key_of(parent)) is None:
+            self._scan_parents(parent)
+            self._visit(None, self._folder.lstat(parent))
+
+    def _is_hidden(self, path: bytes) -> bool:
+        """Whether a folder above the path is ignored or cannot be synced."""
+        parent = parent_of(path)
+        while parent:
+            if self._ignored(parent, True) or why_bad(parent):
+                return True
+            parent = parent_of(parent)
+        return False
+
+    def _enter(self, seen: Seen) -> bool:
+        return not self._ignored(seen.path, True) and not why_bad(seen.path)
+
+    def _compare(self, rows: Iterator[Row], walk: Iterator[Seen]) -> None:
+        for row, seen in diff.merge(rows, walk):
+            self._visit(row, seen)
+
+    def _visit(self, row: Row | None, seen: Seen | None) -> None:
+        key = row.key if row is not None else seen.key if seen is not None else b""
+        if self._hidden is not None and key.startswith(self._hidden):
+            return
+        self._hidden = None
+        path = path_of(key)
+        self._seen_any = self._seen_any or seen is not None
+        reason = self._why_not(path, seen)
+        if reason is not None:
+            self._hidden = key + b"\0"
+            if reason:
+                self._report.hold(path, reason)
+        elif seen is None:
+            self._note_gone(key)
+        else:
+            self._propose(row, seen)
+
+    def _why_not(self, path: bytes, seen: Seen | None) -> str | None:
+        """Why a path is left alone ("" when it is ignored), or None."""
+        if seen is not None and seen.kind == OTHER:
+            return seen.reason
+        if self._ignored(path, seen is not None and seen.kind == FOLDER):
+            return ""
+        return why_bad(path) or None
+
+    # --- proposing
+
+    def _propose(self, row: Row | None, seen: Seen) -> None:
+        code = diff.classify(row, seen)
+        if code == diff.UNCHANGED:
+            return
+        held = self._index.why_held(key_of(seen.path))
+        if held:
+            self._report.hold(seen.path, held)
+            return
+        if code == diff.KIND_CHANGED and row is not None and row.entry.kind == FOLDER:
+            self._propose_deletions(self._index.keys_descending(row.key))
+        try:
+            self._propose_change(row, seen)
+        except FileChanged:
+            self._changed(seen.path)
+        except FileNotFoundError:
+            self._changed(seen.path)
+        except PermissionError as error:
+            self._report.hold(seen.path, f"cannot be read: {error.strerror}")
+
+    def _propose_change(self, row: Row | None, seen: Seen) -> None:
+        entry = Entry(seen.path, seen.kind, seen.flags, row.entry.seq if row else 0)
+        if seen.kind == FOLDER:
+            if row is None or row.entry.kind != FOLDER:
+                self._sender.add(Proposal(entry, seen))
+        elif seen.kind == LINK:
+            self._propose_link(row, seen, entry)
+        elif not self._propose_rename(seen, entry):
+            base = self._index.list_of(row.entry) if row and row.entry.kind == FILE else b""
+            self._sender.add_file(Proposal(entry, seen, base), lambda proposal: self._is_news(row, proposal))
+
+    def _propose_link(self, row: Row | None, seen: Seen, entry: Entry) -> None:
+        entry.content = self._folder.readlink(seen.path)
+        entry.mtime_ns = seen.mtime_ns
+        if not 0 < len(entry.content) <= MAX_TARGET:
+            self._report.hold(seen.path, "the link's target is too long")
+        elif self._is_news(row, Proposal(entry, seen)):
+            self._sender.add(Proposal(entry, seen))
+
+    def _is_news(self, row: Row | None, proposal: Proposal) -> bool:
+        """Whether the hub would learn something; if not, only the signature is brought up to date."""
+        entry, seen = proposal.entry, proposal.seen
+        if row is None or seen is None or not row.entry.same_content(entry) or not row.entry.seq:
+            return True
+        if row.entry.mtime_ns != entry.mtime_ns and row.signature.mtime_ns != entry.mtime_ns:
+            return True
+        self._index.set_signature(row.key, self._proof(seen))
+        return False
+
+    def _propose_rename(self, seen: Seen, entry: Entry) -> bool:
+        """Whether the file is one that had another path: then nothing is read, and nothing sent twice."""
+        for old in self._index.by_inode(seen.inode):
+            known = old.signature
+            same = known.size == seen.size and known.mtime_ns == seen.mtime_ns and old.entry.seq
+            if not same or old.key == seen.key or self._folder.lstat(old.entry.path) is not None:
+                continue
+            entry.flags |= PAIR
+            entry.mtime_ns, entry.size = old.entry.mtime_ns, old.entry.size
+            entry.content, entry.chunks = old.entry.content, self._index.chunks_of(old.entry.content)
+            self._sender.add(Proposal(entry, seen))
+            self._sender.add(Proposal(Entry(old.entry.path, DELETED, seq=old.entry.seq), None))
+            return True
+        return False
+
+    # --- deletions
+
+    def _note_gone(self, key: bytes) -> None:
+        self._gone_count += 1
+        if len(self._gone) < MANY_GONE:
+            self._gone.append(key)
+
+    def _delete(self, everything: bool) -> None:
+        """Propose the deletions, content before folders, unless they are too many to be believed."""
+        if self._gone_count > len(self._gone):
+            keys: Iterable[bytes] = self._index.keys_descending(b"")
+        else:
+            keys = sorted(self._gone, reverse=True)
+        live = len(self._index)
+        count = sum(1 for key in self._gone if self._index.get(key) is not None)
+        count += self._gone_count - len(self._gone)
+        if too_many_deletes(count, live) and not self.accept_deletes:
+            self._report.held_deletes = count
+            return
+        self._report.held_deletes = 0
+        self._folder.check()
+        self._propose_deletions(keys)
+        self._sender.finish()
+
+    def _propose_deletions(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            row = self._index.get(key)
+            path = path_of(key)
+            if row is None or self._is_hidden(path) or self._why_not(path, None) is not None:
+                continue
+            if self._folder.lstat(path) is None:
+                if row.entry.seq:
+                    self._sender.add(Proposal(Entry(path, DELETED, seq=row.entry.seq), None))
+                else:
+                    self._index.delete(key)
+
+    # --- answers
+
+    def answered(self, proposals: list[Proposal]) -> None:
+        """Note what the hub said of a batch (called by the sender)."""
+        cursor = self._index.cursor
+        with self._index.transaction():
+            for proposal in proposals:
+                if proposal.status == wire.COMMITTED:
+                    self._committed(proposal)
+                    cursor += proposal.seq == cursor + 1  # our own entry need not be pulled
+                else:
+                    self._refused(proposal)
+            self._index.set_meta("cursor", cursor)
+
+    def _committed(self, proposal: Proposal) -> None:
+        entry = proposal.entry
+        key = key_of(entry.path)
+        self._report.release(entry.path)
+        if entry.kind == DELETED or proposal.seen is None:
+            self._index.delete(key)
+            self._report.count("deleted")
+            return
+        entry.seq = proposal.seq
+        self._index.put(entry, self._proof(proposal.seen))
+        self._report.count("sent")
+
+    def _refused(self, proposal: Proposal) -> None:
+        path, status = proposal.entry.path, proposal.status
+        if status == wire.REFUSED:
+            self._report.hold(path, "the hub refuses this name")
+        elif status == wire.HELD:
+            self._report.held_deletes += 1
+        else:
+            self._changed(path)
+            self.again = True
+        if status == wire.STALE:
+            self._lost_sight(proposal)
+        elif status == wire.BAD_SPLICE:
+            self._index.forget_list(key_of(path))
+
+    def _lost_sight(self, proposal: Proposal) -> None:
+        """A revision we should have seen already (it is below the cursor) must be asked for again."""
+        if proposal.seq <= self._index.cursor:
+            self.behind = min(self.behind or proposal.seq, proposal.seq)
+
+    # --- signatures that prove nothing
+
+    def _proof(self, seen: Seen) -> diff.Signature:
+        """The signature, or none when the file changed so lately that another change could look the same."""
+        if seen.kind != FILE:
+            return seen.signature
+        coarse = seen.ctime_ns % 1_000_000_000 == 0
+        age = self._clock.wall_ns() - seen.ctime_ns
+        if -COARSE_NS < age < (COARSE_NS if coarse else RACY_NS) and len(self.racy) < MANY_RACY:
+            self.racy[seen.path] = None
+            return NO_SIGNATURE
+        return seen.signature
+
+    def confirm(self) -> None:
+        """Read again what was too fresh to be trusted; call it a moment later."""
+        racy, self.racy = self.racy, {}
+        for path in racy:
+            row, seen = self._index.get(key_of(path)), self._folder.lstat(path)
+            if row is None or seen is None or seen.kind != FILE or not row.racy:
+                continue
+            if self._reader.entry(seen, (row.entry.size,)).content == row.entry.content:
+                self._index.set_signature(row.key, seen.signature)
+            else:
+                self._changed(path)
+

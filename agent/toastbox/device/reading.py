@@ -1,0 +1,84 @@
+"""What a local path holds, as an entry: read and hashed, nothing sent."""
+
+import hashlib
+
+from toastbox.core.content import content_id
+from toastbox.core.entry import FILE, FOLDER, LINK, Entry
+from toastbox.device.folder import Folder
+from toastbox.device.seen import Seen
+from toastbox.device.send import CHUNK_AVERAGE, CHUNK_MAX, CHUNK_MIN, FileChanged
+from toastbox.native.chunker import Chunker
+
+UNKNOWN_CONTENT = bytes(32)
+
+
+class Reader:
+    """Reads files through one buffer of at least twice the largest chunk."""
+
+    def __init__(self, folder: Folder, buffer: memoryview) -> None:
+        self._folder = folder
+        self._buffer = buffer
+        self._chunker = Chunker(CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX)
+
+    def entry(self, seen: Seen, sizes: tuple[int, ...]) -> Entry:
+        """The path as an entry with seq 0. A file whose size is none of `sizes` is known to differ and not read."""
+        entry = Entry(seen.path, seen.kind, seen.flags, 0, seen.mtime_ns, seen.size)
+        if seen.kind == FOLDER:
+            entry.mtime_ns = entry.size = 0
+        elif seen.kind == LINK:
+            entry.size = 0
+            entry.content = self._folder.readlink(seen.path)
+        elif seen.kind == FILE:
+            self._fill(entry, seen, sizes)
+        return entry
+
+    def _fill(self, entry: Entry, seen: Seen, sizes: tuple[int, ...]) -> None:
+        entry.content = UNKNOWN_CONTENT
+        if seen.size not in sizes:
+            return
+        try:
+            chunks = self.chunks(seen)
+        except FileChanged:
+            return
+        entry.content = content_id(chunks, seen.size)
+        entry.chunks = chunks if len(chunks) > 36 else b""
+
+    def chunks(self, seen: Seen) -> bytes:
+        """The chunk list of a file. Raises FileChanged when it is not what was seen, OSError."""
+        descriptor = self._folder.open(seen.path)
+        try:
+            chunks = self._cut(descriptor)
+            if self._folder.fstat(descriptor, seen.path).signature != seen.signature:
+                raise FileChanged
+        finally:
+            self._folder.close_file(descriptor)
+        return chunks
+
+    def _cut(self, descriptor: int) -> bytes:
+        chunks = bytearray()
+        buffer = self._buffer
+        start = scanned = end = 0
+        self._chunker.reset()
+        while True:
+            if end == len(buffer):
+                buffer[: end - start] = buffer[start:end]
+                start, scanned, end = 0, scanned - start, end - start
+            got = self._folder.read_into(descriptor, buffer[end:])
+            if got == 0:
+                break
+            end += got
+            while scanned < end:
+                used = self._chunker.scan(buffer[scanned:end])
+                if used < 0:
+                    scanned = end
+                    break
+                scanned += used
+                chunks += _item(buffer[start:scanned])
+                start = scanned
+        if end > start:
+            chunks += _item(buffer[start:end])
+        return bytes(chunks)
+
+
+def _item(data: memoryview) -> bytes:
+    return hashlib.sha256(data).digest() + len(data).to_bytes(4, "little")

@@ -1,0 +1,302 @@
+"""From entries of the journal to complete files in the stage.
+
+Chunks are taken from files that are already here, then from peers on the LAN, then from the hub, and every one is
+hashed before it is written. A file of some size is staged under the name of its content: when the transfer is cut off,
+what is there is verified and kept, and only the rest is asked for again. Memory stays flat: what is to be fetched is
+listed a segment at a time, and what arrives is written at once.
+"""
+
+import errno
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Protocol
+
+from toastbox.core.entry import LINK, Entry
+from toastbox.device.folder import Folder, with_executable
+from toastbox.device.index import Index, offset_in
+from toastbox.device.interfaces import Remote
+from toastbox.device.seen import Seen
+from toastbox.device.send import CHUNK_MAX
+from toastbox.errors import DamagedData, HostilePeer
+
+SEGMENT_CHUNKS = 2048
+SEGMENT_BYTES = 32 << 20
+RESUMABLE_BYTES = 1 << 20
+PARTIAL = "part"
+OPEN_TARGETS = 8
+LIST_PAGE = 16384
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+ZERO_CHUNK = hashlib.sha256(bytes(CHUNK_MAX)).digest()  # what a hole of a sparse file is made of
+
+
+class Peers(Protocol):
+    """LAN peers: yields the chunks that some peer had, verified by the caller."""
+
+    def fetch(self, hashes: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]: ...
+
+
+class Target:
+    """One entry being staged. replaces: what is at its path now. failed: why it cannot be staged, or ""."""
+
+    __slots__ = ("complete", "entry", "failed", "left", "mode", "name", "replaces", "seen")
+
+    def __init__(self, entry: Entry, name: str, replaces: Seen | None, mode: int) -> None:
+        self.entry = entry
+        self.name = name
+        self.replaces = replaces
+        self.mode = mode
+        self.left = 0
+        self.seen: Seen | None = None
+        self.complete = False
+        self.failed = ""
+
+
+class Need:
+    """A chunk to be fetched, and where it goes."""
+
+    __slots__ = ("places", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.places: list[tuple[Target, int]] = []
+
+
+class Receiver:
+    """Stages files. peers: asked before the hub when given."""
+
+    def __init__(self, folder: Folder, index: Index, remote: Remote, peers: Peers | None = None) -> None:
+        self._folder = folder
+        self._index = index
+        self._remote = remote
+        self._peers = peers
+        self._count = 0
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self._source: tuple[bytes, int] = (b"", -1)
+        self._needs: dict[bytes, Need] = {}
+        self._needed_bytes = 0
+
+    def stage(self, wanted: list[tuple[Entry, Seen | None]]) -> list[Target]:
+        """Stage (entry, what is at its path); targets in the same order, those that failed marked.
+
+        Raises HubUnreachable, HostilePeer and the hub's refusals; what is complete stays in the stage.
+        """
+        targets = []
+        try:
+            for entry, seen in wanted:
+                targets.append(self._begin(entry, seen))
+            self._fetch()
+        finally:
+            self._close_all()
+        return targets
+
+    def _begin(self, entry: Entry, seen: Seen | None) -> Target:
+        self._count += 1
+        resumable = entry.kind != LINK and entry.size > RESUMABLE_BYTES
+        name = partial_name(entry) if resumable else f"new{self._count}"
+        mode = seen.mode if seen is not None and seen.kind == 1 else self._folder.new_mode
+        target = Target(entry, name, seen, with_executable(mode, bool(entry.flags & 1)))
+        try:
+            if entry.kind == LINK:
+                target.seen = self._folder.stage_link(name, entry.content, entry.mtime_ns)
+                target.complete = True
+            else:
+                self._begin_file(target, resumable)
+        except OSError as error:
+            self._fail(target, error)
+        return target
+
+    def _begin_file(self, target: Target, resumable: bool) -> None:
+        entry = target.entry
+        chunks = self._list(entry)
+        target.left = 1 + len(chunks) // 36
+        kept = self._resume(target, chunks) if resumable else 0
+        base = self._base(entry, target.replaces) if resumable else b""
+        places = {base[at : at + 32] for at in range(0, len(base), 36)}
+        offset = 0
+        for at in range(0, len(chunks), 36):
+            digest = chunks[at : at + 32]
+            size = int.from_bytes(chunks[at + 32 : at + 36], "little")
+            if offset < kept or (digest == ZERO_CHUNK and size == CHUNK_MAX):
+                self._arrived(target)
+            elif not self._copy(target, offset, digest, size, base if digest in places else b""):
+                self._ask(target, offset, digest, size)
+            offset += size
+        self._arrived(target)
+
+    def _list(self, entry: Entry) -> bytes:
+        """The entry's chunk list, from the entry, the index or the hub."""
+        chunks = self._index.list_of(entry)
+        if chunks or entry.size == 0:
+            return chunks
+        parts = bytearray()
+        total = 1
+        while len(parts) < total * 36:
+            part, total = self._remote.chunk_list(entry.content, len(parts) // 36, LIST_PAGE)
+            if not part:
+                raise HostilePeer("the hub sent a chunk list that ends early")
+            parts += part
+        entry.chunks = bytes(parts)
+        return entry.chunks
+
+    def _base(self, entry: Entry, seen: Seen | None) -> bytes:
+        row = self._index.get(entry.path.replace(b"/", b"\0")) if seen is not None else None
+        return self._index.list_of(row.entry) if row is not None else b""
+
+    def _resume(self, target: Target, chunks: bytes) -> int:
+        """Bytes at the start of a partial file that are right already."""
+        descriptor = self._descriptor(target)
+        if self._folder.size_of(descriptor) == 0:
+            return 0
+        offset = 0
+        for at in range(0, len(chunks), 36):
+            size = int.from_bytes(chunks[at + 32 : at + 36], "little")
+            data = self._folder.read_at(descriptor, size, offset)
+            if hashlib.sha256(data).digest() != chunks[at : at + 32]:
+                break
+            offset += size
+        return offset
+
+    # --- chunks that are here already
+
+    def _copy(self, target: Target, offset: int, digest: bytes, size: int, base: bytes) -> bool:
+        """Write a chunk from a local file, verified; whether one had it."""
+        if base:
+            at = offset_in(base, digest)
+            if at is not None and self._copy_from(target.entry.path, at, target, offset, digest, size):
+                return True
+        for row, at in self._index.holders(digest):
+            if self._copy_from(row.entry.path, at, target, offset, digest, size):
+                return True
+        return False
+
+    def _copy_from(self, path: bytes, at: int, target: Target, offset: int, digest: bytes, size: int) -> bool:
+        try:
+            data = self._folder.read_at(self._open_source(path), size, at)
+        except OSError:
+            return False
+        if hashlib.sha256(data).digest() != digest:
+            return False
+        self._write(target, offset, data)
+        return True
+
+    def _open_source(self, path: bytes) -> int:
+        known, descriptor = self._source
+        if known != path:
+            self._close_source()
+            descriptor = self._folder.open(path)
+            self._source = (path, descriptor)
+        return descriptor
+
+    def _close_source(self) -> None:
+        if self._source[1] >= 0:
+            self._folder.close_file(self._source[1])
+        self._source = (b"", -1)
+
+    # --- chunks from others
+
+    def _ask(self, target: Target, offset: int, digest: bytes, size: int) -> None:
+        need = self._needs.get(digest)
+        if need is None:
+            need = self._needs[digest] = Need(size)
+            self._needed_bytes += size
+        need.places.append((target, offset))
+        if len(self._needs) >= SEGMENT_CHUNKS or self._needed_bytes >= SEGMENT_BYTES:
+            self._fetch()
+
+    def _fetch(self) -> None:
+        """Fetch what is asked for: from peers, the rest from the hub."""
+        if self._peers is not None and self._needs:
+            for digest, data in self._peers.fetch(b"".join(self._needs)):
+                self._deliver(digest, data)
+        if self._needs:
+            for digest, given in self._remote.fetch(b"".join(self._needs)):
+                if given is None:
+                    self._not_there(digest)
+                else:
+                    self._deliver(digest, given)
+        if self._needs:
+            raise HostilePeer("the hub left out chunks that it was asked for")
+        self._needed_bytes = 0
+
+    def _deliver(self, digest: bytes, data: bytes | memoryview) -> None:
+        need = self._needs.get(digest)
+        if need is None:
+            return
+        found = hashlib.sha256(data).digest()
+        if found != digest or len(data) != need.size:
+            raise DamagedData(digest, found, "what a peer sent")
+        del self._needs[digest]
+        for target, offset in need.places:
+            self._write(target, offset, data)
+
+    def _not_there(self, digest: bytes) -> None:
+        need = self._needs.pop(digest, None)
+        for target, _ in need.places if need else ():
+            target.failed = "its content is missing on the hub"
+
+    # --- writing
+
+    def _write(self, target: Target, offset: int, data: bytes | memoryview) -> None:
+        if target.failed:
+            return
+        try:
+            descriptor = self._descriptor(target)
+            done = 0
+            while done < len(data):
+                done += self._folder.write_at(descriptor, data[done:], offset + done)
+        except OSError as error:
+            self._fail(target, error)
+            return
+        self._arrived(target)
+
+    def _arrived(self, target: Target) -> None:
+        target.left -= 1
+        if target.left == 0 and not target.failed:
+            self._complete(target)
+
+    def _complete(self, target: Target) -> None:
+        entry = target.entry
+        descriptor = self._descriptor(target)
+        try:
+            if self._folder.size_of(descriptor) != entry.size:
+                self._folder.truncate(descriptor, entry.size)
+            target.seen = self._folder.stage_finish(descriptor, entry.mtime_ns, target.mode)
+            target.complete = True
+        except OSError as error:
+            self._fail(target, error)
+        self._close(target.name)
+
+    def _fail(self, target: Target, error: OSError) -> None:
+        if error.errno == errno.EIO:
+            raise error
+        target.failed = "no room on this device" if error.errno in NO_ROOM else error.strerror or "refused"
+        self._close(target.name)
+        if not target.name.startswith(PARTIAL):
+            self._folder.stage_remove(target.name)
+
+    def _descriptor(self, target: Target) -> int:
+        descriptor = self._open.get(target.name)
+        if descriptor is None:
+            if len(self._open) >= OPEN_TARGETS:
+                self._folder.close_file(self._open.popitem(last=False)[1])
+            descriptor = self._open[target.name] = self._folder.stage_open(target.name)
+        return descriptor
+
+    def _close(self, name: str) -> None:
+        descriptor = self._open.pop(name, -1)
+        if descriptor >= 0:
+            self._folder.close_file(descriptor)
+
+    def _close_all(self) -> None:
+        for descriptor in self._open.values():
+            self._folder.close_file(descriptor)
+        self._open.clear()
+        self._close_source()
+        self._needs.clear()
+        self._needed_bytes = 0
+
+
+def partial_name(entry: Entry) -> str:
+    """Where a file of some size is staged: the same place after a restart."""
+    return PARTIAL + hashlib.sha256(entry.content + entry.path).hexdigest()[:32]

@@ -1,0 +1,32 @@
+"""What the device tells about itself: state, counters, and why a name is held back."""
+
+MOST_REASONS = 1000
+
+
+class Report:
+    """Filled by the loop, read by status. reasons: path -> why it is not in sync (at most MOST_REASONS)."""
+
+    def __init__(self) -> None:
+        self.state = "starting"
+        self.error = ""
+        self.head = 0
+        self.held_deletes = 0
+        self.counts = {"received": 0, "sent": 0, "deleted": 0, "conflicts": 0, "scans": 0}
+        self._reasons: dict[bytes, str] = {}
+
+    def count(self, name: str, by: int = 1) -> None:
+        self.counts[name] += by
+
+    def hold(self, path: bytes, reason: str) -> None:
+        if path in self._reasons or len(self._reasons) < MOST_REASONS:
+            self._reasons[path] = reason
+
+    def release(self, path: bytes) -> None:
+        self._reasons.pop(path, None)
+
+    def forget_reasons(self) -> None:
+        """A whole scan finds again what still holds."""
+        self._reasons.clear()
+
+    def reasons(self) -> list[tuple[bytes, str]]:
+        return sorted(self._reasons.items())

@@ -1,0 +1,268 @@
+"""From changed files to the hub: read, cut, hash, upload what is missing, commit.
+
+A *window* is a buffer of the arena. Files are read into it, cut into chunks and hashed there, and it leaves for the hub
+when it is full: which chunks are missing, those chunks, then the commit of every file that is complete. Two windows take
+turns, so that one is filled while the other is on the wire. A file larger than the window passes through it piece by
+piece; what was uploaded stays on the hub, so an interrupted upload goes on where it stopped.
+
+A file that changes while it is read is not committed: no version is ever a mixture.
+"""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
+from toastbox.core import wire
+from toastbox.core.bundle import chunk_head
+from toastbox.core.content import content_id
+from toastbox.core.entry import FILE, Entry
+from toastbox.core.splice import make_splice
+from toastbox.device.folder import Folder
+from toastbox.device.interfaces import Remote
+from toastbox.device.seen import Seen
+from toastbox.native.chunker import Chunker
+
+BATCH_ENTRIES = 512
+BATCH_LISTS = 4 << 20  # bytes of chunk lists in one commit
+UNASKED_BYTES = 64 << 10  # so little is sent without asking first what is missing: one round trip less
+CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX = 16 << 10, 64 << 10, 256 << 10
+
+
+class FileChanged(Exception):
+    """The file changed while it was read; it is to be looked at again."""
+
+
+class Proposal:
+    """A change on its way into the journal.
+
+    entry: what is proposed; its seq is the revision it replaces. seen: how the file looked when it was read.
+    base_chunks: chunk list of that revision, for a splice. moved_from: key of the path it was renamed from.
+    """
+
+    __slots__ = ("base_chunks", "entry", "moved_from", "record", "seen", "seq", "status")
+
+    def __init__(self, entry: Entry, seen: Seen | None, base_chunks: bytes = b"", moved_from: bytes = b"") -> None:
+        self.entry = entry
+        self.seen = seen
+        self.base_chunks = base_chunks
+        self.moved_from = moved_from
+        self.record = b""
+        self.status = -1
+        self.seq = 0
+
+    def encode(self) -> bytes:
+        """The record: a splice against the replaced revision where that is shorter than the list."""
+        entry = self.entry
+        if entry.kind == FILE and entry.chunks and self.base_chunks and entry.seq:
+            splice = make_splice(self.base_chunks, entry.chunks)
+            if len(splice) < len(entry.chunks):
+                return wire.encode_entry(entry, wire.SPLICE, entry.seq, splice)
+        return wire.encode_entry(entry, wire.default_form(entry))
+
+
+class Background(Protocol):
+    """Runs one call at a time beside the caller (an executor with one thread), or at once (tests)."""
+
+    def submit(self, function: Callable[[], None]) -> "Future[None]": ...
+
+
+class Window:
+    """Chunks in a buffer, and the proposals that are complete with them."""
+
+    def __init__(self, buffer: memoryview) -> None:
+        self.buffer = buffer
+        self.used = 0
+        self.listed = 0
+        self.parts: list[tuple[bytes, int, int]] = []
+        self.proposals: list[Proposal] = []
+        self.sent: Future[None] | None = None
+
+    def clear(self) -> None:
+        self.used = self.listed = 0
+        self.parts.clear()
+        self.proposals.clear()
+
+    @property
+    def room(self) -> int:
+        return len(self.buffer) - self.used
+
+
+class Sender:
+    """Sends proposals in windows. done(proposals): called in the caller's thread with statuses and seqs set.
+
+    buffers: two (or more) writable buffers, each at least twice the largest chunk.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        remote: Remote,
+        buffers: list[memoryview],
+        background: Background,
+        done: Callable[[list[Proposal]], None],
+    ) -> None:
+        self._folder = folder
+        self._remote = remote
+        self._background = background
+        self._done = done
+        self._windows = [Window(buffer) for buffer in buffers]
+        self._chunker = Chunker(CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX)
+        self.epoch = 0
+        self.flags = 0
+
+    @property
+    def _window(self) -> Window:
+        return self._windows[0]
+
+    def add(self, proposal: Proposal) -> None:
+        """Propose a change that needs no content (folder, link, deletion, rename)."""
+        window = self._window
+        window.proposals.append(proposal)
+        window.listed += len(proposal.entry.chunks)
+        if len(window.proposals) >= BATCH_ENTRIES or window.listed >= BATCH_LISTS:
+            self._turn()
+
+    def add_file(self, proposal: Proposal, wanted: Callable[[Proposal], bool]) -> None:
+        """Read a file, fill in its content and propose it if it is wanted then. Raises FileChanged, OSError."""
+        window, kept = self._window, len(self._window.parts)
+        descriptor = self._folder.open(proposal.entry.path)
+        propose = False
+        try:
+            self._read_whole(descriptor, proposal)
+            propose = wanted(proposal)
+        finally:
+            self._folder.close_file(descriptor)
+            if not propose and window is self._window:
+                del window.parts[kept:]
+        if propose:
+            self.add(proposal)
+
+    def _read_whole(self, descriptor: int, proposal: Proposal) -> None:
+        before = self._folder.fstat(descriptor, proposal.entry.path)
+        if before.kind != FILE:
+            raise FileChanged
+        chunks = self._read(descriptor, before.size)
+        after = self._folder.fstat(descriptor, proposal.entry.path)
+        size = sum(int.from_bytes(chunks[at : at + 4], "little") for at in range(32, len(chunks), 36))
+        if after.signature != before.signature or size != before.size:
+            raise FileChanged
+        entry = proposal.entry
+        entry.flags = after.flags
+        entry.size, entry.mtime_ns = after.size, after.mtime_ns
+        entry.content = content_id(chunks, size)
+        entry.chunks = chunks if len(chunks) > 36 else b""
+        proposal.seen = after
+
+    def _read(self, descriptor: int, size: int) -> bytes:
+        """Pass a file through the windows; its chunk list."""
+        chunks = bytearray()
+        self._chunker.reset()
+        if self._window.room < min(size, 2 * CHUNK_MAX):
+            self._turn()
+        window = self._window
+        start = scanned = window.used
+        left = size
+        while True:
+            if scanned == len(window.buffer):
+                start = scanned = self._carry(start)
+                window = self._window
+            got = self._folder.read_into(descriptor, window.buffer[scanned:])
+            end = scanned + got
+            start = self._cut(window, start, scanned, end, chunks)
+            scanned = end
+            left -= got
+            if got == 0 or left <= 0:
+                break
+        if scanned > start:
+            self._take(window, start, scanned, chunks)
+        window.used = scanned
+        return bytes(chunks)
+
+    def _cut(self, window: Window, start: int, scanned: int, end: int, chunks: bytearray) -> int:
+        """Take every chunk that ends within the bytes just read; the start of the unfinished one."""
+        while scanned < end:
+            used = self._chunker.scan(window.buffer[scanned:end])
+            if used < 0:
+                break
+            scanned += used
+            self._take(window, start, scanned, chunks)
+            start = scanned
+        return start
+
+    def _take(self, window: Window, start: int, end: int, chunks: bytearray) -> None:
+        digest = hashlib.sha256(window.buffer[start:end]).digest()
+        window.parts.append((digest, start, end))
+        chunks += digest + (end - start).to_bytes(4, "little")
+
+    def _carry(self, start: int) -> int:
+        """The window is full in mid-file: send it, go on in the next with the unfinished chunk; its length."""
+        full = self._window
+        tail = len(full.buffer) - start
+        following = self._windows[1]
+        self._settle(following)
+        following.buffer[:tail] = full.buffer[start:]
+        self._turn()
+        return tail
+
+    def _turn(self) -> None:
+        """Let the current window leave for the hub, and go on with the one that left longest ago."""
+        window = self._windows.pop(0)
+        self._windows.append(window)
+        window.sent = self._background.submit(lambda: self._send(window))
+        self._settle(self._window)
+
+    def _settle(self, window: Window) -> None:
+        """Wait until a window has been answered for; report; make it empty."""
+        if window.sent is not None:
+            sent, window.sent = window.sent, None
+            sent.result()
+            if window.proposals:
+                self._done(window.proposals)
+        window.clear()
+
+    def finish(self) -> None:
+        """Send what is left and wait for every answer. Raises what sending raised."""
+        if self._window.parts or self._window.proposals:
+            self._turn()
+        for window in self._windows:
+            self._settle(window)
+
+    def abandon(self) -> None:
+        """After a failure: wait for what is on the wire and forget it; the next scan finds it again."""
+        for window in self._windows:
+            if window.sent is not None:
+                window.sent.exception()
+                window.sent = None
+            window.clear()
+
+    # --- beside the caller, one window at a time, in order
+
+    def _send(self, window: Window) -> None:
+        self._upload(window)
+        if window.proposals:
+            self._commit(window.proposals)
+
+    def _upload(self, window: Window) -> None:
+        unique = {digest: (start, end) for digest, start, end in window.parts}
+        if not unique:
+            return
+        if sum(end - start for start, end in unique.values()) > UNASKED_BYTES:
+            bitmap = self._remote.missing(b"".join(unique))
+            wanted = [d for i, d in enumerate(unique) if bitmap[i >> 3] >> (i & 7) & 1]
+        else:
+            wanted = list(unique)
+        parts: list[bytes | memoryview] = []
+        total = 0
+        for digest in wanted:
+            start, end = unique[digest]
+            parts += [chunk_head(digest, end - start), window.buffer[start:end]]
+            total += 36 + end - start
+        if parts:
+            self._remote.upload(parts, total)
+
+    def _commit(self, proposals: list[Proposal]) -> None:
+        records = [proposal.encode() for proposal in proposals]
+        answer = wire.decode_answer(self._remote.commit(wire.encode_commit(self.epoch, self.flags, records)))
+        for proposal, (status, seq) in zip(proposals, answer.results, strict=True):
+            proposal.status, proposal.seq = status, seq

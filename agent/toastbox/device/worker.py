@@ -1,0 +1,152 @@
+"""The thread in which the loop runs: sleeps until something is to be done, and nothing wakes it otherwise.
+
+Awake for: a hint from the hub, a local change, a command, the retry after a failure, the confirmation of a file that
+was too fresh, the safety pull. Failures that time may cure are retried with growing, jittered delays.
+"""
+
+import threading
+from collections.abc import Callable
+
+from toastbox.core.backoff import delay_s
+from toastbox.device.dirty import Dirty
+from toastbox.device.engine import Engine
+from toastbox.device.interfaces import Clock, Random
+from toastbox.errors import AccessDenied, HostilePeer, HubRefused, HubUnreachable
+
+CONFIRM_AFTER_S = 0.03
+RETRY_BASE_S = 0.5
+RETRY_CAP_S = 60.0
+DENIED_RETRY_S = 900.0
+CURABLE = (HubUnreachable, HubRefused, HostilePeer, AccessDenied)
+
+
+class Worker(threading.Thread):
+    """Runs an engine. ended(error): called once, in this thread, when it stops; None when it was asked to.
+
+    safety_s: an own pull at least this often (jittered), whatever the hub says.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        chance: Random,
+        safety_s: float,
+        ended: Callable[[Exception | None], None],
+    ) -> None:
+        super().__init__(name="toastbox-loop", daemon=True)
+        self._engine = engine
+        self._clock = clock
+        self._chance = chance
+        self._safety_s = safety_s
+        self._ended = ended
+        self._wake = threading.Condition()
+        self._dirty = Dirty()
+        self._wanted = True
+        self._stopping = False
+        self._paused = False
+        self._accept_deletes = False
+        self._failures = 0
+        self._waiters: list[threading.Event] = []
+
+    # --- called from other threads
+
+    def hint(self) -> None:
+        """The hub may have something new."""
+        with self._wake:
+            self._wanted = True
+            self._wake.notify()
+
+    def look_at(self, dirty: Dirty) -> None:
+        """Local paths changed."""
+        with self._wake:
+            self._dirty.merge(dirty)
+            self._wanted = True
+            self._wake.notify()
+
+    def sync(self, accept_deletes: bool = False) -> threading.Event:
+        """Look at everything now; the event is set when the round is over."""
+        done = threading.Event()
+        with self._wake:
+            self._accept_deletes = self._accept_deletes or accept_deletes
+            self._dirty.everything = True
+            self._waiters.append(done)
+            self._wanted = True
+            self._failures = 0
+            self._wake.notify()
+        return done
+
+    def set_paused(self, paused: bool) -> None:
+        with self._wake:
+            self._paused = paused
+            self._wanted = True
+            self._wake.notify()
+
+    def stop(self) -> None:
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+
+    # --- the thread
+
+    def run(self) -> None:
+        error: Exception | None = None
+        try:
+            self._engine.start()
+            while self._next():
+                self._round()
+        except Exception as caught:  # whatever ends the thread must end the agent
+            error = caught
+        self._ended(error)
+
+    def _next(self) -> bool:
+        """Wait for something to do; False when asked to stop."""
+        with self._wake:
+            if not self._wanted and not self._stopping:
+                self._wake.wait(self._patience_s())
+            self._engine.dirty.merge(self._dirty)
+            self._dirty.clear()
+            return not self._stopping
+
+    def _patience_s(self) -> float:
+        if self._paused:
+            return threading.TIMEOUT_MAX
+        if self._failures:
+            return delay_s(self._failures, self._chance.random(), RETRY_BASE_S, RETRY_CAP_S)
+        if self._engine.unconfirmed:
+            return CONFIRM_AFTER_S
+        return self._safety_s * (0.75 + self._chance.random() / 2)
+
+    def _round(self) -> None:
+        with self._wake:
+            wanted, self._wanted = self._wanted, False
+            waiters, self._waiters = self._waiters, []
+            accept, self._accept_deletes = self._accept_deletes, False
+            paused = self._paused
+        report = self._engine.report
+        if paused:
+            report.state = "paused"
+        elif not wanted and not self._failures and self._engine.unconfirmed:
+            self._engine.confirm()
+        else:
+            self._cycle(accept, retry=not wanted)
+        for waiter in waiters:
+            waiter.set()
+
+    def _cycle(self, accept_deletes: bool, retry: bool) -> None:
+        report = self._engine.report
+        report.state = "syncing"
+        try:
+            if retry:
+                self._engine.retry_held()
+            in_step = self._engine.cycle(accept_deletes)
+        except CURABLE as error:
+            self._failures += 1
+            report.state = "denied" if isinstance(error, AccessDenied) else "offline"
+            report.error = str(error)
+            return
+        self._failures = 0 if in_step else self._failures + 1
+        report.error = ""
+        report.state = "in sync" if in_step else "syncing"
+
+
