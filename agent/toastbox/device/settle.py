@@ -44,6 +44,8 @@ class Settle:
         """A change that has ended. tree: all below the path may have changed."""
         self._writing.pop(path, None)
         self._touch(now_s)
+        if self._ready.everything:
+            return
         paths = self._ready.paths
         paths[path] = tree or paths.get(path, False)
         if len(paths) > MAX_PENDING:
@@ -92,5 +94,5 @@ class Settle:
 
     def _fold(self) -> None:
         folders = dict.fromkeys((parent_of(path) for path in self._ready.paths), True)
-        self._ready.everything = self._ready.everything or b"" in folders or len(folders) > MAX_PENDING // 2
+        self._ready.everything = b"" in folders or len(folders) > MAX_PENDING // 2
         self._ready.paths = {} if self._ready.everything else folders
