@@ -1,8 +1,8 @@
 """Builds toastbox._native, the CPython extension over the C core (cffi, API mode).
 
 The headers are the interface: cffi reads their declarations, the compiler the headers themselves. The C
-sources are compiled apart (setup.py, `libraries`), with warnings as errors; the file that cffi generates is not
-ours to judge. Nothing here asks the building machine anything: a cross build needs no more than a compiler.
+sources are compiled apart (setup.py, `libraries`), with warnings as errors; the file that cffi generates is
+not ours to judge. Nothing here asks the building machine anything: a cross build needs only a compiler.
 """
 
 from pathlib import Path

@@ -61,8 +61,8 @@ int tbx_arena_init(tbx_arena *arena, void *memory, size_t size);
 /* Carves a bump region of size bytes; size 0 takes all that is left. Returns its index, or an error. */
 int tbx_arena_carve(tbx_arena *arena, const char *name, size_t size);
 
-/* Carves a pool of count records of at least record_size bytes each (1 to 2^31). Costs one bit a record besides,
- * rounded up. Returns its index, or an error. */
+/* Carves a pool of count records of at least record_size bytes each (1 to 2^31). Costs one bit a record
+ * besides, rounded up. Returns its index, or an error. */
 int tbx_arena_pool(tbx_arena *arena, const char *name, size_t record_size, uint32_t count);
 
 /* Takes size bytes (1 or more) from a bump region into *out. TBX_ERR_FULL counts as a refusal. */
@@ -107,14 +107,14 @@ int tbx_chunker_init(tbx_chunker *chunker, uint32_t min_size, uint32_t avg_size,
 /* Forgets the present chunk; the parameters stay. */
 void tbx_chunker_reset(tbx_chunker *chunker);
 
-/* Consumes data until a cut or its end; *used says how much. Returns 1: a chunk ends after data[*used - 1], and
- * the state stands at the next chunk's beginning; or 0: all was consumed, no cut. Any split of an input into
- * calls gives the same cuts. What follows the last cut is the input's last chunk. */
+/* Consumes data until a cut or its end; *used says how much. Returns 1: a chunk ends after data[*used - 1],
+ * and the state stands at the next chunk's beginning; or 0: all was consumed, no cut. Any split of an input
+ * into calls gives the same cuts. What follows the last cut is the input's last chunk. */
 int tbx_chunker_scan(tbx_chunker *chunker, const uint8_t *data, size_t size, size_t *used);
 
-/* Consumes data and writes the offset in data where each chunk ends to ends[0..capacity); returns how many. It
- * stops early only when ends is full; *used says where. */
-size_t tbx_chunker_cuts(tbx_chunker *chunker, const uint8_t *data, size_t size, size_t *ends,
-                        size_t capacity, size_t *used);
+/* Consumes data and writes the offset in data where each chunk ends to ends[0..capacity); returns how many.
+ * It stops early only when ends is full; *used says where. */
+size_t tbx_chunker_cuts(tbx_chunker *chunker, const uint8_t *data, size_t size, size_t *ends, size_t capacity,
+                        size_t *used);
 
 #endif

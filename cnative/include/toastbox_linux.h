@@ -1,7 +1,7 @@
 /* Toastbox C core, hosted part for Linux: what the agent needs of the kernel and of libc.
  *
- * Not freestanding, never built for a microcontroller. Still no allocation and no mutable globals: results go to an
- * arena region. Read by cffi as toastbox.h is. TBX_ERR_SYSTEM means: errno says why.
+ * Not freestanding, never built for a microcontroller. Still no allocation and no mutable globals: results go
+ * to an arena region. Read by cffi as toastbox.h is. TBX_ERR_SYSTEM means: errno says why.
  */
 #ifndef TOASTBOX_LINUX_H
 #define TOASTBOX_LINUX_H
@@ -35,12 +35,12 @@ typedef struct tbx_listing {
     size_t used;   /* bytes the listing holds */
 } tbx_listing;
 
-/* Lists the directory open at fd (its offset is moved) into a bump region: all names after `after` (after_size
- * bytes; 0: from the first), or as many of the smallest as fit in limit bytes (0: half of what is free, or all
- * of it below 64 KiB; at most 4 GiB). At least one record always fits, or TBX_ERR_FULL. "." and ".." are left out,
- * and names that vanish meanwhile. Links are not followed. */
-int tbx_listing_scan(tbx_listing *listing, int fd, tbx_region *region, const uint8_t *after, size_t after_size,
-                     size_t limit);
+/* Lists the directory open at fd (its offset is moved) into a bump region: all names after `after`
+ * (after_size bytes; 0: from the first), or as many of the smallest as fit in limit bytes (0: half of what is
+ * free, or all of it below 64 KiB; at most 4 GiB). At least one record always fits, or TBX_ERR_FULL. "." and
+ * ".." are left out, and names that vanish meanwhile. Links are not followed. */
+int tbx_listing_scan(tbx_listing *listing, int fd, tbx_region *region, const uint8_t *after,
+                     size_t after_size, size_t limit);
 
 /* ---- Kernel calls: src/posix.c ------------------------------------------------------------------------- */
 
@@ -50,8 +50,8 @@ enum {
 };
 
 typedef struct tbx_filesystem {
-    int64_t type;   /* statfs f_type */
-    uint64_t fsid;  /* statfs f_fsid */
+    int64_t type;  /* statfs f_type */
+    uint64_t fsid; /* statfs f_fsid */
 } tbx_filesystem;
 
 /* renameat2(2). */
@@ -75,7 +75,8 @@ int tbx_watch_add(int watch_fd, const char *path, uint32_t mask);
 /* inotify_rm_watch(2). */
 int tbx_watch_remove(int watch_fd, int watch);
 
-/* Gives free memory of libc's heap back to the kernel. 1: some was, 0: none, or this libc has no such call. */
+/* Gives free memory of libc's heap back to the kernel. 1: some was, 0: none, or this libc has no such call.
+ */
 int tbx_heap_trim(void);
 
 /* Bounds the number of malloc arenas. 1: done, 0: refused, or this libc has no such setting. */

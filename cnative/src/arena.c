@@ -1,9 +1,9 @@
 /* Arena: fixed memory, carved once into regions, each with its own discipline and its own statistics.
  *
  * A bump region is a stack: take moves the top up, release moves it back to a mark. It has no per-piece
- * overhead and cannot fragment. A pool gives records of one size in any order: free records are chained through
- * their first four bytes, and a bit per record tells taken from free, so that a record given back twice is refused
- * rather than handed out twice. Chunk buffers are a pool with large records.
+ * overhead and cannot fragment. A pool gives records of one size in any order: free records are chained
+ * through their first four bytes, and a bit per record tells taken from free, so that a record given back
+ * twice is refused rather than handed out twice. Chunk buffers are a pool with large records.
  *
  * A refusal changes nothing but its counter: the caller works on with a smaller batch.
  */

@@ -1,9 +1,10 @@
 /* Content-defined chunker: two-stage gear. The rule is CHUNKER.md; this is its scalar form.
  *
  * Stage one is a rolling hash of one byte, h = 2h + T[b] mod 256. A byte's part is shifted out after eight
- * steps, so h depends on the last eight bytes and on nothing else: a vector unit may compute it for all positions
- * at once, and a stream may start it anywhere eight bytes early. h = 0 makes a candidate, one position in 256.
- * Stage two hashes the last 32 bytes at candidates only, well mixed, and compares with a threshold.
+ * steps, so h depends on the last eight bytes and on nothing else: a vector unit may compute it for all
+ * positions at once, and a stream may start it anywhere eight bytes early. h = 0 makes a candidate, one
+ * position in 256. Stage two hashes the last 32 bytes at candidates only, well mixed, and compares with a
+ * threshold.
  *
  * Because min_size is at least 32, both windows lie inside the present chunk: a cut never depends on bytes
  * before the cut that precedes it, and bytes before min_size - 32 need not be looked at.
@@ -18,8 +19,8 @@ enum { GEAR_WINDOW = 8 };
  * A vector form uses the two tables of 16 as nibble shuffles. No T[b] is 0, so a run of one byte has no
  * candidate. */
 #define ROW(high)                                                                                            \
-    0x7f ^ (high), 0xf2 ^ (high), 0x68 ^ (high), 0x88 ^ (high), 0xe9 ^ (high), 0x05 ^ (high), 0x1d ^ (high),  \
-        0xab ^ (high), 0x3e ^ (high), 0x7a ^ (high), 0x5d ^ (high), 0x7c ^ (high), 0x27 ^ (high),             \
+    0x7f ^ (high), 0xf2 ^ (high), 0x68 ^ (high), 0x88 ^ (high), 0xe9 ^ (high), 0x05 ^ (high), 0x1d ^ (high), \
+        0xab ^ (high), 0x3e ^ (high), 0x7a ^ (high), 0x5d ^ (high), 0x7c ^ (high), 0x27 ^ (high),            \
         0xd4 ^ (high), 0xeb ^ (high), 0xb3 ^ (high)
 
 static const uint8_t GEAR[256] = {ROW(0xf5), ROW(0xe1), ROW(0x4e), ROW(0xd8), ROW(0x5b), ROW(0x3d),
@@ -40,7 +41,8 @@ static uint32_t base_threshold(uint32_t avg_size)
 
 int tbx_chunker_init(tbx_chunker *chunker, uint32_t min_size, uint32_t avg_size, uint32_t max_size)
 {
-    if (avg_size < TBX_CHUNKER_AVG_LEAST || avg_size > TBX_CHUNKER_AVG_MOST || (avg_size & (avg_size - 1)) != 0) {
+    if (avg_size < TBX_CHUNKER_AVG_LEAST || avg_size > TBX_CHUNKER_AVG_MOST ||
+        (avg_size & (avg_size - 1)) != 0) {
         return TBX_ERR_PARAMETER;
     }
     if (min_size < TBX_CHUNKER_WINDOW || min_size > avg_size) {
@@ -68,8 +70,8 @@ static uint32_t window_hash(const uint8_t *window)
     uint32_t hash = UINT32_C(0x9e3779b9);
 
     for (size_t at = 0; at < WINDOW; at += 4) {
-        uint32_t word = (uint32_t)window[at] | (uint32_t)window[at + 1] << 8 | (uint32_t)window[at + 2] << 16 |
-                        (uint32_t)window[at + 3] << 24;
+        uint32_t word = (uint32_t)window[at] | (uint32_t)window[at + 1] << 8 |
+                        (uint32_t)window[at + 2] << 16 | (uint32_t)window[at + 3] << 24;
         hash = (hash ^ word) * UINT32_C(0x85ebca6b);
         hash ^= hash >> 15;
     }
@@ -97,7 +99,8 @@ static uint32_t hash_before(const tbx_chunker *chunker, const uint8_t *data, siz
     return window_hash(joined);
 }
 
-/* Rolls stage one over data[at..end) and stops after a candidate: returns the offset behind it, or end + 1. */
+/* Rolls stage one over data[at..end) and stops after a candidate: returns the offset behind it, or end + 1.
+ */
 static size_t next_candidate(uint32_t *gear, const uint8_t *data, size_t at, size_t end)
 {
     uint32_t hash = *gear;

@@ -39,7 +39,8 @@ int tbx_file_rename(int from_fd, const char *from, int to_fd, const char *to, un
 
 int tbx_file_open(int fd, const char *path, uint64_t flags, uint64_t mode)
 {
-    struct how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_MAGIC | RESOLVE_LINKS | RESOLVE_BELOW};
+    struct how how = {
+        .flags = flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_MAGIC | RESOLVE_LINKS | RESOLVE_BELOW};
 
     return checked(syscall(SYS_openat2, fd, path, &how, sizeof how));
 }

@@ -1,10 +1,10 @@
 /* Scan: one directory into arena records, sorted by name, in bounded memory.
  *
- * Records grow up from the bottom of a work area, their 4-byte offsets grow down from its top. When they meet, the
- * largest quarter of the names is dropped: sort, keep the small ones, slide their records together. From then on
- * the smallest dropped name is the bound, and names from it on are passed over. So what remains at the end is
- * exactly the smallest names, at least three quarters of what fits, and the caller asks again after the last one.
- * Only names that remain are given to statx.
+ * Records grow up from the bottom of a work area, their 4-byte offsets grow down from its top. When they
+ * meet, the largest quarter of the names is dropped: sort, keep the small ones, slide their records together.
+ * From then on the smallest dropped name is the bound, and names from it on are passed over. So what remains
+ * at the end is exactly the smallest names, at least three quarters of what fits, and the caller asks again
+ * after the last one. Only names that remain are given to statx.
  *
  * Sorting is heapsort on the offsets: in place, no allocation (glibc's qsort allocates), n log n at worst.
  */
@@ -38,8 +38,8 @@ struct name {
 /* The work area while a scan runs. offsets[0..count) is kept at the top's end: it starts at `top - count`. */
 struct work {
     uint8_t *base;
-    uint32_t size;  /* bytes, a multiple of 16 */
-    uint32_t used;  /* bytes of records */
+    uint32_t size; /* bytes, a multiple of 16 */
+    uint32_t used; /* bytes of records */
     uint32_t count;
     struct name after;
     int bounded;
@@ -83,7 +83,8 @@ static void sift(const uint8_t *base, uint32_t *offsets, size_t root, size_t cou
     size_t child;
 
     while ((child = 2 * root + 1) < count) {
-        if (child + 1 < count && compare(name_at(base, offsets[child]), name_at(base, offsets[child + 1])) < 0) {
+        if (child + 1 < count &&
+            compare(name_at(base, offsets[child]), name_at(base, offsets[child + 1])) < 0) {
             child++;
         }
         if (compare(name_at(base, moving), name_at(base, offsets[child])) >= 0) {
@@ -109,7 +110,8 @@ static void sort(const uint8_t *base, uint32_t *offsets, size_t count)
     }
 }
 
-/* Slides the records that are still marked as kept down over the others; rewrites the offsets in memory order. */
+/* Slides the records that are still marked as kept down over the others; rewrites the offsets in memory
+ * order. */
 static void compact(struct work *work, uint32_t kept)
 {
     uint32_t *offsets = (uint32_t *)(void *)(work->base + work->size) - kept;
@@ -138,14 +140,19 @@ static void set_bound(struct work *work, struct name name)
     work->bounded = 1;
 }
 
-/* Drops the largest quarter of the names, one at least. */
-static void drop_largest(struct work *work)
+/* Drops the largest quarter of the names, one at least, or nothing when the new name is above them all. From
+ * the smallest name left out on, names are passed over. */
+static void make_room(struct work *work, struct name added)
 {
     uint32_t *offsets = offsets_of(work);
     uint32_t dropped = work->count / 4 > 0 ? work->count / 4 : 1;
     uint32_t kept = work->count - dropped;
 
     sort(work->base, offsets, work->count);
+    if (compare(name_at(work->base, offsets[work->count - 1]), added) < 0) {
+        set_bound(work, added);
+        return;
+    }
     set_bound(work, name_at(work->base, offsets[kept]));
     for (uint32_t i = kept; i < work->count; i++) {
         record_at(work->base, offsets[i])->reserved = 1;
@@ -183,7 +190,7 @@ static int add_name(struct work *work, struct name name)
         if (work->count == 0) {
             return TBX_ERR_FULL;
         }
-        drop_largest(work);
+        make_room(work, name);
     }
     return TBX_OK;
 }
@@ -315,8 +322,8 @@ static int hold(tbx_listing *listing, const struct work *work, tbx_region *regio
     return used == 0 ? TBX_OK : tbx_bump_take(region, used, &memory);
 }
 
-int tbx_listing_scan(tbx_listing *listing, int fd, tbx_region *region, const uint8_t *after, size_t after_size,
-                     size_t limit)
+int tbx_listing_scan(tbx_listing *listing, int fd, tbx_region *region, const uint8_t *after,
+                     size_t after_size, size_t limit)
 {
     struct work work = {.base = region->base + region->in_use, .after = {after, after_size}};
     int result;
