@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.bench import large, latency, watch
+from tools.bench.errors import ProgramFailed
 from tools.bench.figures import Figures
 from tools.bench.pair import Pair, Side, System
 from tools.bench.workload import Manifest, Scale, fill_tree
@@ -115,6 +116,10 @@ def _edit(pair: Pair, what: str, edit: Callable[[Side], None]) -> Figures:
     watch.require_equal_files(pair.a.folder / large.NAME, pair.b.folder / large.NAME)
     time.sleep(SETTLE_S)
     moved = {leg: relay.count() - before_bytes[leg] for leg, relay in pair.legs.items()}
+    if 0 in moved.values():
+        raise ProgramFailed(
+            f"a leg was bypassed: {moved}"
+        )  # a count of nothing would look like a good figure
     each_leg = {f"{what}_wire_{leg}_bytes": value for leg, value in moved.items()}
     return {f"{what}_wall_s": wall, f"{what}_wire_bytes": max(moved.values())} | each_leg
 
