@@ -1,0 +1,65 @@
+"""Writes tests/vectors/chunker.json from the reference chunker. To be run only when the rule gets a new version.
+
+    python tools/chunker_vectors.py
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "agent"), str(ROOT / "tests" / "vectors")]
+
+from chunker_inputs import take  # noqa: E402
+from toastbox.core.chunker import Chunker  # noqa: E402
+
+SMALL = (64, 512, 2048)
+TIGHT = (32, 512, 512)
+DEFAULT = (16384, 65536, 262144)
+
+
+def seed_that_always_cuts(sizes: tuple[int, int, int]) -> int:
+    """A seed whose 32 bytes, repeated, are cut at every min_size: that many bytes end a strict candidate."""
+    for seed in range(1, 1 << 24):
+        block = take("random", seed, 0, 32)
+        if Chunker(*sizes).scan(block * (sizes[0] // 32)) == sizes[0]:
+            return seed
+    raise SystemExit(f"no seed always cuts with {sizes}")
+
+
+def cases() -> list[tuple[str, str, int, int, int, tuple[int, int, int]]]:
+    """Name, then as in chunker_inputs: kind, seed, period, size; then the chunker's sizes."""
+    rows = [(f"random {n}", "random", 1, 0, n, SMALL) for n in (0, 1, 63, 64, 65, 2047, 2048, 2049, 40000)]
+    rows += [(f"zeros {n}", "byte", 0, 0, n, SMALL) for n in (0, 1, 63, 64, 65, 2047, 2048, 2049, 10000)]
+    rows += [
+        ("one byte 255", "byte", 255, 0, 10000, SMALL),
+        ("period 2", "repeat", 9, 2, 10000, SMALL),
+        ("period 257", "repeat", 9, 257, 20000, SMALL),
+        ("text", "text", 3, 0, 40000, SMALL),
+        ("tight", "random", 4, 0, 20000, TIGHT),
+        ("min is avg is max", "random", 5, 0, 5000, (512, 512, 512)),
+        ("always cuts", "repeat", seed_that_always_cuts(SMALL), 32, 5000, SMALL),
+        ("always cuts, default", "repeat", seed_that_always_cuts(DEFAULT), 32, 100000, DEFAULT),
+        ("zeros, default", "byte", 0, 0, 600000, DEFAULT),
+        ("random, default", "random", 6, 0, 1048576, DEFAULT),
+        ("text, default", "text", 7, 0, 1048576, DEFAULT),
+    ]
+    return rows
+
+
+def vector(name: str, kind: str, seed: int, period: int, size: int, sizes: tuple[int, int, int]) -> str:
+    data = take(kind, seed, period, size)
+    row = {"name": name, "kind": kind, "seed": seed, "period": period, "size": size, "sizes": sizes}
+    row["sha256"] = hashlib.sha256(data).hexdigest()
+    row["cuts"] = Chunker(*sizes).cuts(data)
+    return json.dumps(row)
+
+
+def main() -> None:
+    lines = ",\n".join(vector(*case) for case in cases())
+    (ROOT / "tests" / "vectors" / "chunker.json").write_text(f"[\n{lines}\n]\n")
+
+
+if __name__ == "__main__":
+    main()
