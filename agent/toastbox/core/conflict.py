@@ -1,31 +1,61 @@
-"""Who keeps a path when the journal and this device differ: a pure function of three entries.
+"""Who wins when a path has changed here and in the journal.
 
-The journal's entry always keeps the path: it was committed first, and that is the same for everybody. What decides is
-whether this device has something the journal has not seen. No clock is looked at.
+A pure function of three versions: base, what both sides last agreed on; local, what is here now; remote, what
+the journal says. The journal's entry always keeps the path: all devices come to the same tree because each of
+them moves its own version out of the way. No time is compared.
 
-    local \\ remote          same content   file or link      folder          deleted
-    unchanged since base     ADOPT          TAKE              TAKE            TAKE
-    changed, or never known  ADOPT          BOTH              BOTH            KEEP
-    nothing                  -              TAKE              TAKE            ADOPT
+    local \\ remote    deleted                        live
+    nothing           ADOPT                          TAKE (KEEP if the journal has not moved on: our deletion)
+    as base           TAKE                           TAKE
+    edited, new       KEEP: an edit beats a delete   ADOPT if equal; KEEP if the remote is as base; else BOTH
 """
 
-from toastbox.core.entry import DELETED, Entry
+from toastbox.core.entry import DELETED, EXECUTABLE, FOLDER, Entry
 
-NOTHING, ADOPT, TAKE, KEEP, BOTH = 0, 1, 2, 3, 4
+NOTHING = 0  # equal and known
+ADOPT = 1  # equal: take note of the revision (and its time)
+TAKE = 2  # apply the remote
+KEEP = 3  # the local version wins: propose it as the successor of the remote
+BOTH = 4  # move the local version to conflict_path, then apply the remote
 
 
 def resolve(base: Entry | None, local: Entry | None, remote: Entry) -> int:
-    """NOTHING: equal and known. ADOPT: equal, the revision is new. TAKE: apply the journal's entry.
+    """What to do about a remote entry. base, local: None or DELETED: there is (was) nothing at the path."""
+    base = _live(base)
+    local = _live(local)
+    known = base is not None and base.seq == remote.seq and base.kind == remote.kind
+    if local is None:
+        if remote.kind == DELETED:
+            return ADOPT
+        return KEEP if known else TAKE
+    if remote.kind == DELETED:
+        return TAKE if base is not None and base.same_content(local) else KEEP
+    if local.kind == remote.kind and local.content == remote.content:
+        return _resolve_equal(base, local, remote, known)
+    if known:
+        return KEEP
+    return _resolve_different(base, local, remote)
 
-    KEEP: the local version wins and is to be proposed as the successor of remote. BOTH: the local version is moved
-    aside, then the journal's is applied. base: what local and journal last agreed on; None or DELETED: nothing.
-    """
-    here = None if local is None or local.kind == DELETED else local
-    if here is None:
-        return ADOPT if remote.kind == DELETED else TAKE
-    if here.same_content(remote):
-        known = base is not None and base.seq == remote.seq
-        return NOTHING if known and here.mtime_ns == remote.mtime_ns else ADOPT
-    if base is not None and base.same_content(here):
+
+def _live(entry: Entry | None) -> Entry | None:
+    return None if entry is None or entry.kind == DELETED else entry
+
+
+def _resolve_equal(base: Entry | None, local: Entry, remote: Entry, known: bool) -> int:
+    """Same kind and content: at most the executable bit and the time differ."""
+    if (local.flags ^ remote.flags) & EXECUTABLE == 0:
+        return NOTHING if known and local.mtime_ns == remote.mtime_ns else ADOPT
+    changed_here = base is not None and base.kind == local.kind and (base.flags ^ local.flags) & EXECUTABLE
+    return KEEP if changed_here else ADOPT
+
+
+def _resolve_different(base: Entry | None, local: Entry, remote: Entry) -> int:
+    if base is None:
+        return BOTH
+    if base.same_content(local):
         return TAKE
-    return KEEP if remote.kind == DELETED else BOTH
+    # A remote that differs from base in its time only is no edit. When kinds differ both are kept all the
+    # same: what is below a folder may be unknown here.
+    if base.same_content(remote) and local.kind == remote.kind != FOLDER:
+        return KEEP
+    return BOTH

@@ -50,9 +50,7 @@ class Entry:
     def same_content(self, other: "Entry") -> bool:
         """Whether a person would see no difference: kind, content and the executable bit; not the time."""
         return (
-            self.kind == other.kind
-            and self.content == other.content
-            and (self.flags ^ other.flags) & EXECUTABLE == 0
+            self.kind == other.kind and self.content == other.content and (self.flags ^ other.flags) & EXECUTABLE == 0
         )
 
     def __eq__(self, other: object) -> bool:
@@ -66,4 +64,5 @@ class Entry:
         return f"<{kind} {self.path!r} seq={self.seq} size={self.size} content={self.content.hex()[:12]}>"
 
     def _fields(self) -> tuple[object, ...]:
-        return (self.path, self.kind, self.flags, self.seq, self.mtime_ns, self.size, self.content, self.chunks)
+        travels = (self.path, self.kind, self.flags, self.seq, self.mtime_ns, self.size)
+        return (*travels, self.content, self.chunks)

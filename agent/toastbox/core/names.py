@@ -1,82 +1,182 @@
-"""What a path may be called, in which order paths are sorted, and how a conflict copy is named.
-
-A *key* is a path with every `/` replaced by byte 0. Keys in byte order list a folder before its content and a whole
-sub-tree without interruption, which the paths themselves do not (`a`, `a-b`, `a/x`).
-"""
+"""Rules for paths: which are allowed, in what order they sort, what a conflict copy is called."""
 
 MAX_PATH = 4096
 MAX_NAME = 255
 STATE_FOLDER = b".toastbox"
 
+MAX_DEVICE_NAME = 64
+MAX_EXTENSION = 32
+SEPARATOR = 47  # "/"
+DOT = 46
+
 
 def key_of(path: bytes) -> bytes:
+    """The key of a path: sorted as bytes, a folder comes right before all that is in it."""
     return path.replace(b"/", b"\0")
 
 
 def path_of(key: bytes) -> bytes:
+    """The path of a key."""
     return key.replace(b"\0", b"/")
 
 
 def parent_of(path: bytes) -> bytes:
-    """The folder a path is in; b"" for the root."""
-    at = path.rfind(b"/")
-    return path[:at] if at >= 0 else b""
+    """The folder above; b"" for the root."""
+    return path.rpartition(b"/")[0]
 
 
 def children_range(key: bytes) -> tuple[bytes, bytes]:
-    """(low, high): every key below a folder is above low and below high."""
-    return key + b"\0", key + b"\1"
+    """(low, high): what is below a folder has low < key < high. b"" is the root."""
+    return (key + b"\0", key + b"\1") if key else (b"", b"\xff")
 
 
 def why_bad(path: bytes) -> str:
-    """Why a path may not be in a journal, or "" (docs/SPEC.md, section 1)."""
+    """Why a path may not be synced, "" if it may (docs/SPEC.md, section 1).
+
+    A million paths come by here: those that are plain leave without a loop.
+    """
+    if (
+        0 < len(path) <= MAX_NAME
+        and b"\0" not in path
+        and b"//" not in path
+        and b"/." not in path
+        and path[0] not in (SEPARATOR, DOT)
+        and path[-1] != SEPARATOR
+    ):
+        return "" if is_utf8(path) else "not UTF-8"
+    return _why_bad(path)
+
+
+def _why_bad(path: bytes) -> str:
+    """The same for paths that need a closer look."""
     if not 0 < len(path) <= MAX_PATH:
         return "the path is empty or longer than 4096 bytes"
     if b"\0" in path:
-        return "the name has a zero byte"
-    try:
-        path.decode()
-    except UnicodeError:
-        return "the name is not UTF-8"
-    if path[:9] == STATE_FOLDER and (len(path) == 9 or path[9:10] == b"/"):
-        return "the name is reserved for toastbox"
-    if len(path) <= MAX_NAME and b"." not in path and path[:1] != b"/" and path[-1:] != b"/" and b"//" not in path:
-        return ""
-    return _why_bad_component(path)
-
-
-def _why_bad_component(path: bytes) -> str:
-    for name in path.split(b"/"):
-        if not name:
-            return "the path has an empty component"
-        if name == b"." or name == b"..":
-            return "the path has a component . or .."
+        return "the path holds a zero byte"
+    names = path.split(b"/")
+    for name in names:
+        if name in (b"", b".", b".."):
+            return "the path is not plain: empty name, . or .."
         if len(name) > MAX_NAME:
-            return "the name is longer than 255 bytes"
-    return ""
+            return "a name is longer than 255 bytes"
+    if names[0] == STATE_FOLDER:
+        return "this name is kept for Toastbox itself"
+    return "" if is_utf8(path) else "not UTF-8"
+
+
+# --- UTF-8
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether data is well-formed UTF-8 (RFC 3629)."""
+    try:
+        data.decode("utf-8")
+    except UnicodeError:
+        return False
+    return STRICT_DECODER or well_formed(data)
+
+
+def well_formed(data: bytes) -> bool:
+    """RFC 3629 byte by byte, for a platform whose decoder lets surrogates and overlong forms through."""
+    at = 0
+    while at < len(data):
+        length = _sequence_length(data, at)
+        if not length:
+            return False
+        at += length
+    return True
+
+
+def _sequence_length(data: bytes, at: int) -> int:
+    """Length of the character at data[at], 0 if it is malformed."""
+    first = data[at]
+    if first < 0x80:
+        return 1
+    if not 0xC2 <= first <= 0xF4:
+        return 0
+    length = 2 + (first >= 0xE0) + (first >= 0xF0)
+    if at + length > len(data):
+        return 0
+    second = data[at + 1]
+    if not SECOND_LOW.get(first, 0x80) <= second <= SECOND_HIGH.get(first, 0xBF):
+        return 0
+    for follow in data[at + 2 : at + length]:
+        if not 0x80 <= follow <= 0xBF:
+            return 0
+    return length
+
+
+# RFC 3629: no overlong forms (E0, F0), no surrogates (ED), nothing above U+10FFFF (F4).
+SECOND_LOW = {0xE0: 0xA0, 0xF0: 0x90}
+SECOND_HIGH = {0xED: 0x9F, 0xF4: 0x8F}
+
+
+def _decoder_is_strict() -> bool:
+    try:
+        b"\xed\xa0\x80".decode("utf-8")
+    except UnicodeError:
+        return True
+    return False
+
+
+STRICT_DECODER = _decoder_is_strict()
+
+
+def cut_utf8(text: bytes, length: int) -> bytes:
+    """At most `length` bytes from the start of UTF-8 text, no character cut in two."""
+    if len(text) <= length:
+        return text
+    length = max(length, 0)
+    while length and text[length] & 0xC0 == 0x80:
+        length -= 1
+    return text[:length]
+
+
+# --- conflict copies
 
 
 def conflict_path(path: bytes, device_name: str, seq: int) -> bytes:
-    """`name (conflict DEVICE SEQ).ext` beside path; the stem is cut so that the name fits in 255 bytes."""
-    at = path.rfind(b"/") + 1
-    above, name = path[:at], path[at:]
-    dot = name.rfind(b".")
-    if dot <= 0 or len(name) - dot > 32:
-        dot = len(name)
-    stem, extension = name[:dot], name[dot:]
-    mark = b" (conflict " + _clean(device_name) + b" " + str(seq).encode() + b")"
-    return above + cut_utf8(stem, MAX_NAME - len(mark) - len(extension)) + mark + extension
+    """Where a version goes that lost to entry `seq`: `name (conflict DEVICE SEQ).ext`, beside the winner.
+
+    Applied to its own result it counts, `(conflict DEVICE SEQ 2)`: when a name is taken there is a next one.
+    Where not even that fits into 4096 bytes, a folder further up is taken.
+    """
+    parent, _, leaf = path.rpartition(b"/")
+    stem, extension = _split_extension(leaf)
+    mark = b" (conflict " + clean_name(device_name) + b" " + str(seq).encode()
+    stem, count = _split_count(stem, mark)
+    if count:
+        mark += b" " + str(count).encode()
+    tail = mark + b")" + extension
+    while len(parent) + 1 + len(tail) > MAX_PATH:
+        parent = parent_of(parent)
+    room = min(MAX_NAME, MAX_PATH - len(parent) - 1) - len(tail)
+    name = cut_utf8(stem, room) + tail
+    return parent + b"/" + name if parent else name
 
 
-def _clean(device_name: str) -> bytes:
-    kept = "".join(c for c in device_name if c >= " " and c not in "/\\:\x7f").strip()
-    return cut_utf8(kept.encode(), 64) or b"device"
+def clean_name(device_name: str) -> bytes:
+    """A device's name as part of a file name: no separators, no control characters, at most 64 bytes."""
+    kept = "".join([c for c in device_name if c >= " " and c not in "/\\:\x7f"]).strip()
+    return cut_utf8(kept.encode(), MAX_DEVICE_NAME) or b"device"
 
 
-def cut_utf8(text: bytes, size: int) -> bytes:
-    """The first `size` bytes, less what would be a part of a character."""
-    if len(text) <= size:
-        return text
-    while size > 0 and text[size] & 0xC0 == 0x80:
-        size -= 1
-    return text[:size]
+def _split_extension(leaf: bytes) -> tuple[bytes, bytes]:
+    """("name", ".ext"); a leading dot starts no extension, nor does one followed by a long text."""
+    dot = leaf.rfind(b".")
+    if dot <= 0 or len(leaf) - dot > MAX_EXTENSION:
+        return leaf, b""
+    return leaf[:dot], leaf[dot:]
+
+
+def _split_count(stem: bytes, mark: bytes) -> tuple[bytes, int]:
+    """The stem without an equal mark before, and the number of the next copy (0: the first)."""
+    at = stem.rfind(mark)
+    if at < 0 or not stem.endswith(b")"):
+        return stem, 0
+    count = stem[at + len(mark) : -1]
+    if count == b"":
+        return stem[:at], 2
+    if count[:1] == b" " and count[1:].isdigit() and len(count) < 12:
+        return stem[:at], int(count[1:]) + 1
+    return stem, 0
