@@ -65,4 +65,4 @@ class Entry:
 
     def _fields(self) -> tuple[object, ...]:
         travels = (self.path, self.kind, self.flags, self.seq, self.mtime_ns, self.size)
-        return (*travels, self.content, self.chunks)
+        return travels + (self.content, self.chunks)
