@@ -1,6 +1,6 @@
-"""Writes tests/vectors/chunker.json from the reference chunker. To be run only when the rule gets a new version.
+"""Writes tests/vectors/chunker.json from the reference chunker. Run it only for a new version of the rule.
 
-    python tools/chunker_vectors.py
+python tools/chunker_vectors.py
 """
 
 import hashlib
@@ -13,6 +13,9 @@ sys.path[:0] = [str(ROOT / "agent"), str(ROOT / "tests" / "vectors")]
 
 from chunker_inputs import take  # noqa: E402
 from toastbox.core.chunker import Chunker  # noqa: E402
+
+# Name, then as in chunker_inputs: kind, seed, period, size; then the chunker's sizes.
+Case = tuple[str, str, int, int, int, tuple[int, int, int]]
 
 SMALL = (64, 512, 2048)
 TIGHT = (32, 512, 512)
@@ -28,10 +31,11 @@ def seed_that_always_cuts(sizes: tuple[int, int, int]) -> int:
     raise SystemExit(f"no seed always cuts with {sizes}")
 
 
-def cases() -> list[tuple[str, str, int, int, int, tuple[int, int, int]]]:
-    """Name, then as in chunker_inputs: kind, seed, period, size; then the chunker's sizes."""
+def cases() -> list[Case]:
+    always = seed_that_always_cuts(SMALL)
     rows = [(f"random {n}", "random", 1, 0, n, SMALL) for n in (0, 1, 63, 64, 65, 2047, 2048, 2049, 40000)]
     rows += [(f"zeros {n}", "byte", 0, 0, n, SMALL) for n in (0, 1, 63, 64, 65, 2047, 2048, 2049, 10000)]
+    rows += [(f"always cuts {n}", "repeat", always, 32, n, SMALL) for n in (63, 64, 65, 5000)]
     rows += [
         ("one byte 255", "byte", 255, 0, 10000, SMALL),
         ("period 2", "repeat", 9, 2, 10000, SMALL),
@@ -39,7 +43,6 @@ def cases() -> list[tuple[str, str, int, int, int, tuple[int, int, int]]]:
         ("text", "text", 3, 0, 40000, SMALL),
         ("tight", "random", 4, 0, 20000, TIGHT),
         ("min is avg is max", "random", 5, 0, 5000, (512, 512, 512)),
-        ("always cuts", "repeat", seed_that_always_cuts(SMALL), 32, 5000, SMALL),
         ("always cuts, default", "repeat", seed_that_always_cuts(DEFAULT), 32, 100000, DEFAULT),
         ("zeros, default", "byte", 0, 0, 600000, DEFAULT),
         ("random, default", "random", 6, 0, 1048576, DEFAULT),
@@ -48,7 +51,8 @@ def cases() -> list[tuple[str, str, int, int, int, tuple[int, int, int]]]:
     return rows
 
 
-def vector(name: str, kind: str, seed: int, period: int, size: int, sizes: tuple[int, int, int]) -> str:
+def vector(case: Case) -> str:
+    name, kind, seed, period, size, sizes = case
     data = take(kind, seed, period, size)
     row = {"name": name, "kind": kind, "seed": seed, "period": period, "size": size, "sizes": sizes}
     row["sha256"] = hashlib.sha256(data).hexdigest()
@@ -57,7 +61,7 @@ def vector(name: str, kind: str, seed: int, period: int, size: int, sizes: tuple
 
 
 def main() -> None:
-    lines = ",\n".join(vector(*case) for case in cases())
+    lines = ",\n".join(vector(case) for case in cases())
     (ROOT / "tests" / "vectors" / "chunker.json").write_text(f"[\n{lines}\n]\n")
 
 

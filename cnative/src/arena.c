@@ -69,6 +69,25 @@ int tbx_arena_carve(tbx_arena *arena, const char *name, size_t size)
     return carve(arena, name, round_up(size));
 }
 
+/* value / by, by shifts: small cores have no division, and a native module no runtime library. */
+static size_t quotient(size_t value, size_t by)
+{
+    size_t result = 0;
+    size_t bit = 1;
+
+    while (by <= value >> 1) {
+        by <<= 1;
+        bit <<= 1;
+    }
+    for (; bit != 0; bit >>= 1, by >>= 1) {
+        if (value >= by) {
+            value -= by;
+            result |= bit;
+        }
+    }
+    return result;
+}
+
 static uint32_t *link_of(const tbx_region *region, uint32_t index)
 {
     return (uint32_t *)(void *)(region->base + (size_t)index * region->record_size);
@@ -91,7 +110,7 @@ int tbx_arena_pool(tbx_arena *arena, const char *name, size_t record_size, uint3
     if (record_size == 0 || record_size > UINT32_C(1) << 31 || count == 0 || count == UINT32_MAX) {
         return TBX_ERR_PARAMETER;
     }
-    if (count > (SIZE_MAX - bits) / step) {
+    if (count > quotient(SIZE_MAX - bits, step)) {
         return TBX_ERR_FULL;
     }
     int index = carve(arena, name, step * count + bits);
@@ -182,12 +201,12 @@ int tbx_pool_give(tbx_region *region, void *record)
     if (region->record_size == 0) {
         return TBX_ERR_PARAMETER;
     }
-    if (at < base || at - base >= region->size || (at - base) % region->record_size != 0) {
+    if (at < base || at - base >= region->size) {
         return TBX_ERR_FOREIGN;
     }
-    uint32_t index = (uint32_t)((at - base) / region->record_size);
+    uint32_t index = (uint32_t)quotient(at - base, region->record_size);
     uint8_t bit = (uint8_t)(1u << (index % 8));
-    if ((region->taken[index / 8] & bit) == 0) {
+    if (link_of(region, index) != record || (region->taken[index / 8] & bit) == 0) {
         return TBX_ERR_FOREIGN;
     }
     region->taken[index / 8] &= (uint8_t)~bit;

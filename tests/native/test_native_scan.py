@@ -1,0 +1,176 @@
+"""Directory listings: as lstat sees them, in byte order, in bounded memory."""
+
+import os
+import random
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from toastbox.errors import ArenaFull
+from toastbox.native.arena import Arena
+from toastbox.native.scan import FILE, FOLDER, LINK, OTHER, Record, list_directory
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[int]:
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    yield fd
+    os.close(fd)
+
+
+def expected(fd: int, name: bytes, kind: int) -> Record:
+    found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    return Record(
+        name,
+        kind,
+        found.st_mode,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_ino,
+        found.st_dev,
+    )
+
+
+def test_records_are_what_lstat_says(tmp_path: Path, directory: int) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    os.utime(tmp_path / "file", ns=(5, -1_500_000_001))
+    (tmp_path / "folder").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("/nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+    kinds = {b"file": FILE, b"folder": FOLDER, b"link": LINK, b"pipe": OTHER, b"socket": OTHER}
+    with list_directory(directory, Arena(1 << 16)) as listing:
+        assert list(listing) == [expected(directory, name, kind) for name, kind in kinds.items()]
+        assert listing[0].mtime_ns == -1_500_000_001
+        assert len(listing) == 5 and not listing.more
+
+
+def test_names_of_any_bytes_come_in_byte_order(tmp_path: Path, directory: int) -> None:
+    names = [b"a", b"a\x01", b"B", b"\xff\xfe", b"\n", b"...", b".x", b"x" * 255, "é".encode(), b"aa"]
+    for name in names:
+        os.close(os.open(name, os.O_CREAT, dir_fd=directory))
+    listing = list_directory(directory, Arena(1 << 16))
+    assert [record.name for record in listing] == sorted(names)
+
+
+def test_empty_directory_takes_no_memory(directory: int) -> None:
+    arena = Arena(4096)
+    with list_directory(directory, arena) as listing:
+        assert list(listing) == [] and not listing.more
+        assert arena.stats()[0].in_use_bytes == 0
+
+
+def in_passes(fd: int, arena: Arena, max_bytes: int = 0) -> tuple[list[bytes], int]:
+    """All names, and the number of listings it took."""
+    names: list[bytes] = []
+    passes, more = 0, True
+    while more:
+        with list_directory(fd, arena, names[-1] if names else b"", max_bytes) as listing:
+            found = [record.name for record in listing]
+            assert found and (not names or names[-1] < found[0])
+            names += found
+            more = listing.more
+        passes += 1
+    return names, passes
+
+
+@pytest.mark.parametrize(("arena_bytes", "max_bytes"), [(8192, 0), (2048, 0), (1 << 20, 5000)])
+def test_3000_names_in_a_tiny_arena(tmp_path: Path, directory: int, arena_bytes: int, max_bytes: int) -> None:
+    source = random.Random(3000)
+    names = {f"{source.getrandbits(40):x}{'y' * source.randrange(60)}".encode() for _ in range(3000)}
+    for name in names:
+        os.close(os.open(name, os.O_CREAT, dir_fd=directory))
+    arena = Arena(arena_bytes)
+    found, passes = in_passes(directory, arena, max_bytes)
+    assert found == sorted(names)
+    # Three quarters of the memory at least is filled in every pass, at most 120 bytes a record.
+    assert 10 < passes <= 3000 / ((max_bytes or arena_bytes) * 3 // 4 // 120) + 1
+    assert arena.stats()[0].in_use_bytes == 0
+    assert arena.stats()[0].peak_bytes <= (max_bytes or arena_bytes)
+
+
+def test_listing_in_ample_memory_is_one_pass_of_under_100_bytes_a_name(directory: int) -> None:
+    for number in range(1000):
+        os.close(os.open(b"photo-%08d.jpg" % number, os.O_CREAT, dir_fd=directory))
+    arena = Arena(1 << 20)
+    with list_directory(directory, arena) as listing:
+        assert len(listing) == 1000 and not listing.more
+        assert arena.stats()[0].in_use_bytes < 100 * 1000
+        assert arena.stats()[0].peak_bytes < 100 * 1000
+
+
+def test_after_leaves_out_names_up_to_it(directory: int) -> None:
+    for name in (b"a", b"b", b"ba", b"c"):
+        os.close(os.open(name, os.O_CREAT, dir_fd=directory))
+    arena = Arena(1 << 16)
+    assert [record.name for record in list_directory(directory, arena, b"b")] == [b"ba", b"c"]
+    assert list(list_directory(directory, arena, b"c")) == []
+
+
+def test_refused_only_when_not_one_record_fits(directory: int) -> None:
+    os.close(os.open(b"n" * 255, os.O_CREAT, dir_fd=directory))
+    small, enough = Arena(288), Arena(320)
+    with pytest.raises(ArenaFull):
+        list_directory(directory, small)
+    assert small.stats()[0].refusals == 1
+    assert len(list_directory(directory, enough)) == 1
+
+
+def test_walk_into_depth_keeps_the_listings_above(tmp_path: Path, directory: int) -> None:
+    for number in range(40):
+        (tmp_path / f"top{number}").mkdir()
+        (tmp_path / f"top{number}" / "below").mkdir()
+    arena = Arena(1 << 16)
+    above = list_directory(directory, arena)
+    for record in above:
+        fd = os.open(record.name, os.O_RDONLY, dir_fd=directory)
+        with list_directory(fd, arena) as below:
+            assert [inner.name for inner in below] == [b"below"]
+        os.close(fd)
+    assert len(above) == 40
+    above.release()
+    above.release()
+    assert len(above) == 0 and arena.stats()[0].in_use_bytes == 0
+
+
+def test_names_that_vanish_while_listing_are_left_out(tmp_path: Path, directory: int) -> None:
+    """A thread makes and removes files all the time: the call runs without the GIL, so it may go on meanwhile."""
+    for number in range(200):
+        (tmp_path / f"stays{number}").touch()
+    ended = threading.Event()
+
+    def churn() -> None:
+        while not ended.is_set():
+            for number in range(50):
+                (tmp_path / f"goes{number}").touch()
+            for number in range(50):
+                (tmp_path / f"goes{number}").unlink()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        arena = Arena(1 << 16)
+        counts = set()
+        for _ in range(400):
+            with list_directory(directory, arena) as listing:
+                names = [record.name for record in listing]
+            counts.add(len(names))
+            assert sum(name.startswith(b"stays") for name in names) == 200
+    finally:
+        ended.set()
+        thread.join()
+    assert len(counts) > 1
+
+
+def test_errors_carry_errno(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    with pytest.raises(NotADirectoryError):
+        list_directory(fd, Arena(4096))
+    os.close(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        list_directory(fd, Arena(4096))
