@@ -1,76 +1,219 @@
-"""The agent: one process that keeps one folder in step. Everything is put together here and nothing decided.
+"""The agent: one process that keeps one folder in step. Everything is put together here, nothing is decided.
 
-Threads: the event loop (watcher, control socket, listener, announcements), the worker (engine), the event stream, and
-one that sends while the worker reads. All of them sleep in the kernel while nothing happens.
+Threads: the event loop (watcher, control socket, LAN), the worker (engine), the hub's event stream, and one that sends
+while the worker reads. All of them sleep in the kernel while nothing happens.
+
+Commands of the control socket: status; pause; resume; sync {accept_deletes, wait_s}.
 """
 
 import asyncio
+import os
 import random
 import signal
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from toastbox.config import AgentSettings
+from toastbox.device.control import ControlServer
 from toastbox.device.dirty import Dirty
-from toastbox.device.engine import Engine
-from toastbox.device.folder import Folder
-from toastbox.device.index import Index
-from toastbox.device.interfaces import Credentials, PeerSource, SystemClock
-from toastbox.device.remote import HubClient
-from toastbox.device.send import CHUNK_MAX
-from toastbox.device.throttle import Throttle
+from toastbox.device.events import EventStream
+from toastbox.device.lan import Lan
+from toastbox.device.memory import memory_figures
+from toastbox.device.parts import Parts
+from toastbox.device.report import Report
+from toastbox.device.state import Store
+from toastbox.device.watch import Watcher
+from toastbox.device.worker import Worker
 from toastbox.errors import WrongUse
-from toastbox.native import posix
-from toastbox.native.arena import Arena
 
-LEAST_WINDOW = 2 * CHUNK_MAX
-SCAN_REGION = 512 << 10
-THREAD_STACK = 256 << 10
+STOP_TIMEOUT_S = 1.5
+RESCAN_S = 60.0  # where the watches do not reach
 
 
-class Parts:
-    """An engine with all it stands on, built from settings; used by the agent and by a one-shot sync."""
+def run(store: Store, settings: AgentSettings) -> None:
+    """Keep the folder in step until SIGTERM or SIGINT. Raises what ended it: SafetyRefused, DeviceFailing, ..."""
+    asyncio.run(Agent(store, settings).run())
 
-    def __init__(
-        self, root: str, credentials: Credentials, settings: AgentSettings, peers: PeerSource | None = None
-    ) -> None:
-        posix.malloc_arena_max(1)
-        threading.stack_size(THREAD_STACK)
-        self.clock = SystemClock()
-        self.arena = make_arena(settings)
-        self.folder = Folder(root, self.arena)
-        self.index = Index(f"{root}/.toastbox/index.db", settings.sqlite_cache)
-        self.throttle = Throttle(
-            min(settings.limit_up or 0, settings.limit_down or 0), self.clock.monotonic_s, self.clock.sleep
+
+class Agent:
+    """One folder, from start to end."""
+
+    def __init__(self, store: Store, settings: AgentSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._credentials = store.credentials()
+        self._lan = Lan(self._credentials, settings)
+        self._parts = Parts(store, settings, self._lan.source)
+        self._engine = self._parts.engine
+        self._watcher = Watcher(str(store.folder), self._parts.clock, self._engine.is_ignored_folder)
+        self._timer: asyncio.TimerHandle | None = None
+        self._rescan: asyncio.TimerHandle | None = None
+
+    @property
+    def _report(self) -> Report:
+        return self._engine.report
+
+    async def run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._end, None)
+        chance = random.Random()
+        self._worker = Worker(
+            self._engine,
+            self._parts.clock,
+            chance,
+            self._settings.safety_pull_s,
+            self._worker_ended,
+            self._reached,
         )
-        self.remote = HubClient(credentials, self.throttle)
-        self.background = ThreadPoolExecutor(1, thread_name_prefix="toastbox-send")
-        buffers = [self.arena.buffer(settings.window), self.arena.buffer(settings.window)]
-        self.engine = Engine(
-            self.folder,
-            self.index,
-            self.remote,
-            self.clock,
-            [*buffers, self.arena.buffer(LEAST_WINDOW)],
-            self.background,
-            credentials.name,
-            settings.mode,
-            peers,
-        )
+        self._events = EventStream(self._credentials, self, self._position, self._parts.clock, chance)
+        control = ControlServer(self._store.identity(), self._command)
+        await control.start()
+        try:
+            await self._start()
+            await self._ended
+        finally:
+            await control.stop()
+            await self._stop()
 
-    def close(self) -> None:
-        self.background.shutdown()
-        self.remote.close()
-        self.index.close()
-        self.folder.close()
+    async def _start(self) -> None:
+        self._watch()
+        self._engine.watched_by(self._watcher)
+        self._worker.set_paused(self._store.paused)
+        self._worker.start()
+        await self._lan.start(self._parts, self._worker.hint, self._position)
+        if self._settings.push == "events":
+            self._events.start()
+
+    async def _stop(self) -> None:
+        """Within two seconds; what does not answer ends with the process, and loses nothing."""
+        self._unwatch()
+        self._worker.stop()
+        self._parts.remote.close()
+        await self._lan.stop()
+        await asyncio.to_thread(self._events.stop)
+        await asyncio.to_thread(self._worker.join, STOP_TIMEOUT_S)
+        if not self._worker.is_alive():
+            self._parts.close()
+
+    def _end(self, error: Exception | None) -> None:
+        if self._ended.done():
+            return
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
+
+    def _worker_ended(self, error: Exception | None) -> None:
+        self._loop.call_soon_threadsafe(self._end, error)
+
+    # --- the event stream (called in its thread)
+
+    def _position(self) -> tuple[int, int]:
+        return self._report.epoch, self._report.cursor
+
+    def _reached(self) -> None:
+        """The hub answered: the stream need not wait for its next try."""
+        self._events.hurry()
+
+    def on_head(self, epoch: int, seq: int) -> None:
+        if (epoch, seq) != self._position():
+            self._worker.hint()
+
+    def on_peers(self) -> None:
+        self._loop.call_soon_threadsafe(self._lan.refresh)
+
+    def on_connected(self, connected: bool) -> None:
+        if connected:
+            self._worker.hint()
+
+    def on_denied(self, reason: str) -> None:
+        self._report.state, self._report.error = "denied", reason
+
+    # --- the watcher
+
+    def _watch(self) -> None:
+        if self._watcher.fd >= 0:
+            self._loop.add_reader(self._watcher.fd, self._on_watch)
+        if self._watcher.trouble:
+            self._rescan = self._loop.call_later(RESCAN_S, self._on_rescan)
+
+    def _unwatch(self) -> None:
+        for timer in (self._timer, self._rescan):
+            if timer is not None:
+                timer.cancel()
+        if self._watcher.fd >= 0:
+            self._loop.remove_reader(self._watcher.fd)
+        self._watcher.close()
+
+    def _on_watch(self) -> None:
+        self._watcher.read()
+        self._look()
+
+    def _look(self) -> None:
+        """Hand over what has settled, and come back when more will have."""
+        batch = self._watcher.take()
+        if batch:
+            dirty = Dirty(batch.everything)
+            for path, tree in batch.paths.items():
+                dirty.add(path, tree)
+            self._worker.look_at(dirty)
+        if self._timer is not None:
+            self._timer.cancel()
+        due_s = self._watcher.due_s()
+        delay_s = None if due_s is None else max(due_s - self._parts.clock.monotonic_s(), 0.0)
+        self._timer = None if delay_s is None else self._loop.call_later(delay_s, self._look)
+
+    def _on_rescan(self) -> None:
+        self._worker.look_at(Dirty(everything=True))
+        self._rescan = self._loop.call_later(RESCAN_S, self._on_rescan)
+
+    # --- commands
+
+    async def _command(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request.get("do")
+        if name == "status":
+            return self._status()
+        if name in ("pause", "resume"):
+            self._store.paused = name == "pause"
+            self._worker.set_paused(name == "pause")
+            return {}
+        if name == "sync":
+            return await self._sync(request)
+        raise WrongUse(f"the agent knows no command {name!r}")
+
+    async def _sync(self, request: dict[str, Any]) -> dict[str, Any]:
+        done = self._worker.sync(bool(request.get("accept_deletes")))
+        wait_s = float(request.get("wait_s", 3600))
+        await asyncio.to_thread(done.wait, wait_s)
+        return self._status()
+
+    def _status(self) -> dict[str, Any]:
+        report, credentials = self._report, self._credentials
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "name": credentials.name,
+            "hub": credentials.url,
+            "folder": credentials.folder,
+            "traffic": {"sent": self._parts.remote.bytes_sent, "received": self._parts.remote.bytes_received},
+            "watch": {"folders": len(self._watcher), "trouble": self._watcher.trouble},
+            "lan": self._lan.figures(),
+            "memory": memory_figures(self._parts.arena, self._settings),
+            **report_figures(report),
+        }
 
 
-def make_arena(settings: AgentSettings) -> Arena:
-    """The one region for listings and transfer buffers. WrongUse names the least that can work."""
-    if settings.window < LEAST_WINDOW:
-        raise WrongUse(f"window = {settings.window} bytes is too small: at least {LEAST_WINDOW}")
-    least = 2 * settings.window + LEAST_WINDOW + SCAN_REGION + (64 << 10)
-    if settings.arena < least:
-        raise WrongUse(f"arena = {settings.arena} bytes is too small for this window: at least {least}")
-    return Arena(settings.arena, regions={"listings": SCAN_REGION})
+def report_figures(report: Report) -> dict[str, Any]:
+    """What the loop tells, as status shows it."""
+    return {
+        "state": report.state,
+        "error": report.error,
+        "epoch": str(report.epoch),
+        "cursor": report.cursor,
+        "head": report.head,
+        "entries": report.entries,
+        "held_deletes": report.held_deletes,
+        "held": [{"path": path.decode("utf-8", "backslashreplace"), "reason": why} for path, why in report.reasons()],
+        "counts": dict(report.counts),
+    }

@@ -14,20 +14,20 @@ from toastbox.core import wire
 from toastbox.core.content import content_id
 from toastbox.core.entry import DELETED, FILE, FOLDER, Entry
 from toastbox.core.ignore import IgnoreRules
-from toastbox.core.names import key_of
+from toastbox.core.names import key_of, path_of
 from toastbox.core.plan import Item, Plan, plan
 from toastbox.core.splice import apply_splice
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock, PeerSource, Remote
-from toastbox.device.publish import Publisher
+from toastbox.device.publish import Echo, Publisher
 from toastbox.device.push import Pusher
 from toastbox.device.reading import Reader
 from toastbox.device.receive import PARTIAL, Receiver
 from toastbox.device.report import Report
 from toastbox.device.seen import OTHER, Seen
-from toastbox.device.send import Background, Sender
+from toastbox.device.send import Background, Proposal, Sender
 from toastbox.errors import EpochChanged
 
 PAGE_ENTRIES = 512
@@ -69,13 +69,18 @@ class Engine:
         self._reader = Reader(folder, buffers[2])
         self._receiver = Receiver(folder, index, remote, peers)
         self._publisher = Publisher(folder, index, device_name, self._hold, self.dirty.add)
-        sender = Sender(folder, remote, buffers[:2], background, lambda done: self._pusher.answered(done))
-        self._pusher = Pusher(
-            folder, index, sender, self._reader, clock, self.report, self._ignored, self.dirty.add
-        )
+        sender = Sender(folder, remote, buffers[:2], background, self._answered)
+        self._pusher = Pusher(folder, index, sender, self._reader, clock, self.report, self._ignored, self.dirty.add)
         self._device_name = device_name
 
+    def _answered(self, proposals: list[Proposal]) -> None:
+        self._pusher.answered(proposals)
+
     # --- what the agent calls
+
+    def watched_by(self, echo: Echo) -> None:
+        """Tell a watcher of what is about to be published."""
+        self._publisher.echo = echo
 
     def start(self) -> None:
         """Take up what a crash left. Raises SafetyRefused, DeviceFailing."""
@@ -85,6 +90,7 @@ class Engine:
             if not name.startswith(PARTIAL):
                 self._folder.stage_remove(name)
         self._load_rules()
+        self._tell()
 
     def cycle(self, accept_deletes: bool = False) -> bool:
         """Pull and push until nothing is left, or MAX_ROUNDS. True when in step.
@@ -104,12 +110,24 @@ class Engine:
                 self.dirty.everything = True
         if self.in_step:
             self._drop_partials()
+        self._tell()
         return self.in_step
+
+    def _tell(self) -> None:
+        """Bring the report up to date with the index."""
+        report = self.report
+        report.cursor, report.epoch, report.entries = self._index.cursor, self._index.epoch, len(self._index)
+        for key, reason, _ in self._index.held():
+            report.hold(path_of(key), reason)
 
     @property
     def in_step(self) -> bool:
         """Whether everything known of has been dealt with."""
-        return not self.dirty and self._index.cursor >= self.report.head
+        return not self.dirty and self.cursor >= self.report.head
+
+    @property
+    def cursor(self) -> int:
+        return self._index.cursor
 
     @property
     def unconfirmed(self) -> bool:
@@ -130,6 +148,10 @@ class Engine:
 
     def _ignored(self, path: bytes, is_folder: bool) -> bool:
         return self._rules.ignored(path, is_folder)
+
+    def is_ignored_folder(self, path: bytes) -> bool:
+        """For the watcher: whether a folder need not be watched."""
+        return self._rules.ignored(path, True)
 
     def _load_rules(self) -> bool:
         """Read the ignore file. Other rules than last time: everything is to be looked at again, here and there."""
@@ -264,7 +286,6 @@ class Engine:
             self._index.set_meta("cursor", self._pusher.behind - 1)
         self.report.head = max(self.report.head, self._index.cursor)
         return self._pusher.again
-
 
     def _drop_partials(self) -> None:
         """Nothing is being received: what is left of broken transfers is of no use."""

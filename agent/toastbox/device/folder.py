@@ -19,7 +19,7 @@ from toastbox.core.names import parent_of
 from toastbox.device.seen import Seen
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
-from toastbox.native.arena import Arena
+from toastbox.native.arena import Arena, Region
 from toastbox.native.scan import Listing, list_directory
 
 STATE_NAME = b".toastbox"
@@ -32,7 +32,7 @@ KEPT_DESCRIPTORS = 16
 class Folder:
     """A folder and its stage. arena: where listings live while they are compared."""
 
-    def __init__(self, root: str | bytes, arena: Arena) -> None:
+    def __init__(self, root: str | bytes, arena: Arena | Region) -> None:
         self.root = os.fsencode(root)
         self._arena = arena
         self._fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -203,7 +203,8 @@ class Index:
         before = {old[at : at + 32] for at in range(0, len(old), 36)}
         after = {new[at : at + 32] for at in range(0, len(new), 36)}
         self._db.executemany(
-            "DELETE FROM piece WHERE prefix = ? AND entry = ?", [(prefix_of(d), row_id) for d in before - after]
+            "DELETE FROM piece WHERE prefix = ? AND entry = ?",
+            [(prefix_of(d), row_id) for d in before - after],
         )
         self._db.executemany(
             "INSERT OR IGNORE INTO piece VALUES(?, ?)", [(prefix_of(d), row_id) for d in after - before]

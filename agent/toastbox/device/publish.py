@@ -11,6 +11,7 @@ flush of the whole file system has made the renames of their batch durable.
 
 import struct
 from collections.abc import Callable
+from typing import Protocol
 
 from toastbox.core import wire
 from toastbox.core.entry import DELETED, EXECUTABLE, FILE, LINK, Entry
@@ -32,6 +33,24 @@ EIO = 5
 def pack_expected(seen: Seen | None) -> bytes:
     """What identifies a file across a restart; a rename does not alter it."""
     return b"" if seen is None else struct.pack("<QQqB", seen.inode, seen.size, seen.mtime_ns, seen.kind)
+
+
+class Echo(Protocol):
+    """Told of what the publisher is about to do, so that the watcher does not take it for news."""
+
+    def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None: ...
+
+    def published(self) -> None: ...
+
+
+class Silence:
+    """Nobody watches."""
+
+    def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None:
+        pass
+
+    def published(self) -> None:
+        pass
 
 
 class Publisher:
@@ -59,7 +78,7 @@ class Publisher:
         self._all_flushed = False
         self._rows: list[tuple[Entry, Seen | None]] = []
         self.again: list[Entry] = []
-        self.echoes: set[bytes] = set()
+        self.echo: Echo = Silence()
 
     def publish(self, plan: Plan, targets: list[Target], seen: dict[bytes, Seen], remote: dict[bytes, Entry]) -> None:
         """Carry out a plan whose content is staged; `commit` makes it known.
@@ -69,7 +88,6 @@ class Publisher:
         """
         self._batch += 1
         self._rows, self.again = [], []
-        self.echoes = set(remote)
         ready = self._ready(targets)
         for path, new_path in plan.aside:
             self.move_aside(path, new_path, remote[path].seq)
@@ -97,6 +115,7 @@ class Publisher:
         if self._all_flushed:
             self._intents = 0
         self._folder.forget()
+        self.echo.published()
 
     def _note(self, entry: Entry, seen: Seen | None) -> None:
         key = key_of(entry.path)
@@ -129,7 +148,12 @@ class Publisher:
         self, plan: Plan, ready: dict[bytes, Target], seen: dict[bytes, Seen], remote: dict[bytes, Entry]
     ) -> None:
         intents = [
-            (t.name.encode(), t.seen.inode if t.seen else 0, _record(t.entry), pack_expected(seen.get(t.entry.path)))
+            (
+                t.name.encode(),
+                t.seen.inode if t.seen else 0,
+                _record(t.entry),
+                pack_expected(seen.get(t.entry.path)),
+            )
             for t in ready.values()
         ]
         removed = [(REMOVAL, path, remote[path]) for path in plan.clear + plan.removals]
@@ -176,6 +200,7 @@ class Publisher:
             return False
 
     def _remove(self, path: bytes, seen: Seen | None, entry: Entry) -> bool:
+        self.echo.expect(path)
         if seen is None or self._folder.remove(path, seen):
             return True
         self._retry(entry)
@@ -197,6 +222,7 @@ class Publisher:
         return True
 
     def _remove_folder(self, path: bytes, replaced: bool, entry: Entry) -> bool:
+        self.echo.expect(path)
         if self._folder.remove_folder(path):
             if not replaced:
                 self._rows.append((entry, None))
@@ -213,6 +239,8 @@ class Publisher:
     def _put(self, target: Target, replaces: Seen | None) -> bool:
         entry = target.entry
         self._ensure_parent(entry.path)
+        if target.seen is not None:
+            self.echo.expect(entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
         if not self._folder.publish(target.name, entry.path, replaces):
             self._folder.stage_remove(target.name)
             self._retry(entry)

@@ -326,4 +326,3 @@ class Pusher:
                 self._index.set_signature(row.key, seen.signature)
             else:
                 self._changed(path)
-

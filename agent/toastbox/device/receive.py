@@ -9,13 +9,11 @@ listed a segment at a time, and what arrives is written at once.
 import errno
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Protocol
 
 from toastbox.core.entry import LINK, Entry
 from toastbox.device.folder import Folder, with_executable
 from toastbox.device.index import Index, offset_in
-from toastbox.device.interfaces import Remote
+from toastbox.device.interfaces import PeerSource, Remote
 from toastbox.device.seen import Seen
 from toastbox.device.send import CHUNK_MAX
 from toastbox.errors import DamagedData, HostilePeer
@@ -28,12 +26,6 @@ OPEN_TARGETS = 8
 LIST_PAGE = 16384
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ZERO_CHUNK = hashlib.sha256(bytes(CHUNK_MAX)).digest()  # what a hole of a sparse file is made of
-
-
-class Peers(Protocol):
-    """LAN peers: yields the chunks that some peer had, verified by the caller."""
-
-    def fetch(self, hashes: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]: ...
 
 
 class Target:
@@ -65,7 +57,7 @@ class Need:
 class Receiver:
     """Stages files. peers: asked before the hub when given."""
 
-    def __init__(self, folder: Folder, index: Index, remote: Remote, peers: Peers | None = None) -> None:
+    def __init__(self, folder: Folder, index: Index, remote: Remote, peers: PeerSource | None = None) -> None:
         self._folder = folder
         self._index = index
         self._remote = remote

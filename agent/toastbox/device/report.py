@@ -1,4 +1,7 @@
-"""What the device tells about itself: state, counters, and why a name is held back."""
+"""What the device tells about itself: state, counters, and why a name is held back.
+
+Written by the loop's thread only, read by others: plain values, replaced whole.
+"""
 
 MOST_REASONS = 1000
 
@@ -10,6 +13,9 @@ class Report:
         self.state = "starting"
         self.error = ""
         self.head = 0
+        self.cursor = 0
+        self.epoch = 0
+        self.entries = 0
         self.held_deletes = 0
         self.counts = {"received": 0, "sent": 0, "deleted": 0, "conflicts": 0, "scans": 0}
         self._reasons: dict[bytes, str] = {}

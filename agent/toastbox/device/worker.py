@@ -23,7 +23,7 @@ CURABLE = (HubUnreachable, HubRefused, HostilePeer, AccessDenied)
 class Worker(threading.Thread):
     """Runs an engine. ended(error): called once, in this thread, when it stops; None when it was asked to.
 
-    safety_s: an own pull at least this often (jittered), whatever the hub says.
+    reached(): after every round in which the hub answered. safety_s: an own pull at least this often (jittered), whatever the hub says.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Worker(threading.Thread):
         chance: Random,
         safety_s: float,
         ended: Callable[[Exception | None], None],
+        reached: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="toastbox-loop", daemon=True)
         self._engine = engine
@@ -40,6 +41,7 @@ class Worker(threading.Thread):
         self._chance = chance
         self._safety_s = safety_s
         self._ended = ended
+        self._reached = reached
         self._wake = threading.Condition()
         self._dirty = Dirty()
         self._wanted = True
@@ -148,5 +150,4 @@ class Worker(threading.Thread):
         self._failures = 0 if in_step else self._failures + 1
         report.error = ""
         report.state = "in sync" if in_step else "syncing"
-
-
+        self._reached()

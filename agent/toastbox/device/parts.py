@@ -1,0 +1,71 @@
+"""An engine with all it stands on, put together from settings: for the agent, and for one shot."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from toastbox.config import AgentSettings
+from toastbox.core.guard import judge_root
+from toastbox.device.engine import Engine
+from toastbox.device.folder import Folder
+from toastbox.device.index import Index
+from toastbox.device.interfaces import PeerSource, SystemClock
+from toastbox.device.remote import HubClient
+from toastbox.device.send import CHUNK_MAX
+from toastbox.device.state import Store
+from toastbox.device.throttle import Throttle
+from toastbox.errors import SafetyRefused, WrongUse
+from toastbox.native import posix
+from toastbox.native.arena import Arena
+
+LEAST_WINDOW = 2 * CHUNK_MAX
+LISTING_BYTES = 512 << 10
+ARENA_SLACK = 64 << 10
+THREAD_STACK = 512 << 10
+
+
+class Parts:
+    """The engine of one folder. Closed by `close`; used by one thread at a time."""
+
+    def __init__(self, store: Store, settings: AgentSettings, peers: PeerSource | None = None) -> None:
+        posix.malloc_arena_max(1)
+        threading.stack_size(THREAD_STACK)
+        known = store.known_root()
+        reason = judge_root(known, store.seen_root(), 1, 1) if known is not None else ""
+        if reason:
+            raise SafetyRefused(f"{store.folder}: {reason}; nothing is deleted. If this is right, join it again")
+        credentials = store.credentials()
+        self.clock = SystemClock()
+        self.arena = make_arena(settings)
+        self.folder = Folder(str(store.folder), self.arena.regions["listings"])
+        self.index = Index(store.index_path, settings.sqlite_cache)
+        limit = Throttle(settings.limit_up, self.clock.monotonic_s, self.clock.sleep)
+        self.remote = HubClient(credentials, limit if settings.limit_up else None)
+        self.background = ThreadPoolExecutor(1, thread_name_prefix="toastbox-send")
+        sizes = (settings.window, settings.window, LEAST_WINDOW)
+        self.engine = Engine(
+            self.folder,
+            self.index,
+            self.remote,
+            self.clock,
+            [self.arena.buffer(size) for size in sizes],
+            self.background,
+            settings.name or credentials.name,
+            settings.mode,
+            peers,
+        )
+
+    def close(self) -> None:
+        self.background.shutdown()
+        self.remote.close()
+        self.index.close()
+        self.folder.close()
+
+
+def make_arena(settings: AgentSettings) -> Arena:
+    """The one region for listings and transfer buffers. WrongUse names the least that can work."""
+    if settings.window < LEAST_WINDOW:
+        raise WrongUse(f"window is {settings.window} bytes and must be {LEAST_WINDOW} at least")
+    least = 2 * settings.window + LEAST_WINDOW + LISTING_BYTES + ARENA_SLACK
+    if settings.arena < least:
+        raise WrongUse(f"arena is {settings.arena} bytes; with this window it must be {least} at least")
+    return Arena(settings.arena, regions={"listings": LISTING_BYTES})
