@@ -184,7 +184,7 @@ class Channel:
         connection.endheaders()
         try:
             self._send(connection, parts)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             if self._closed:
                 raise
             # A refusal (too large, revoked) may have come before all was sent: it says more than the break.

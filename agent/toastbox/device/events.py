@@ -15,7 +15,6 @@ from http.client import HTTPResponse
 
 from toastbox.core.backoff import delay_s
 from toastbox.core.sse import EventParser
-from toastbox.core.wire import WireError
 from toastbox.device import sockets
 from toastbox.device.channel import Channel
 from toastbox.device.interfaces import Clock, Credentials, EventListener, Random
@@ -136,7 +135,7 @@ class EventStream:
             try:
                 for identifier, event, _ in parser.feed(data):
                     self._tell(identifier, event)
-            except WireError as error:
+            except ValueError as error:
                 raise HostilePeer(f"the hub's events cannot be read: {error}") from error
 
     def _tell(self, identifier: str, event: str) -> None:

@@ -12,7 +12,7 @@ from toastbox.core.auth import token
 from toastbox.core.bundle import BundleReader
 from toastbox.core.entry import HASH_SIZE
 from toastbox.core.pairing import decode_code
-from toastbox.core.wire import MAX_CHUNK, WireError
+from toastbox.core.wire import MAX_CHUNK
 from toastbox.device.channel import ANSWER_TIMEOUT_S, Channel
 from toastbox.device.interfaces import Buffer, Credentials, FolderInfo
 from toastbox.device.throttle import Throttle
@@ -257,7 +257,7 @@ def receive_bundle(
                 at += HASH_SIZE
                 yield digest, data
         reader.close()
-    except WireError as error:
+    except ValueError as error:
         channel.drop()
         raise HostilePeer(f"{channel.place} sent a damaged bundle: {error}") from error
     if at != len(asked):
