@@ -1,8 +1,8 @@
 """A second record of how far the journal has come, by which a hub notices that its database was put back.
 
-A backup that is copied back makes the journal forget numbers that devices have seen: given out again, they would
-name other entries and changes would be missed in silence. So after every flush the heads are also written to the
-file `head` beside the database. When the hub starts:
+A backup that is copied back makes the journal forget numbers that devices have seen: given out again, they
+would name other entries and changes would be missed in silence. So after every flush the heads are also
+written to the file `head` beside the database. When the hub starts:
 
     head file                                        the journal
     names this epoch, no head above the journal's    goes on
@@ -11,9 +11,10 @@ file `head` beside the database. When the hub starts:
     is not the file it says it is (inode,            the whole data folder is a copy: new epoch
     generation)
 
-The file is written without a sync: kill -9 loses nothing of it, a power cut loses the last seconds, and then it is
-behind the journal, which is fine. What no file can notice (a snapshot of the disk or of the machine put back) is
-said by `toastbox hub --restored`, or is noticed when a device shows a cursor above the head (hub/service.py).
+The file is written without a sync: kill -9 loses nothing of it, a power cut loses the last seconds, and
+then it is behind the journal, which is fine. What no file can notice (a snapshot of the disk or of the
+machine put back) is said by `toastbox hub --restored`, or is noticed when a device shows a cursor above the
+head (hub/service.py).
 """
 
 import contextlib
@@ -67,7 +68,7 @@ class HeadFile:
         os.rename(temporary, self._path)
 
     def write(self, epoch: int, folders: Iterable[Folder]) -> None:
-        """Note the heads: one pwrite. Heads only grow, so that a text is never shorter than the one before."""
+        """Note the heads: one pwrite. Heads only grow, so that no text is shorter than the one before."""
         heads = {folder.ident.hex(): folder.head for folder in folders}
         text = json.dumps({"epoch": epoch, "file": self._identity, "heads": heads}) + "\n"
         os.pwrite(self._fd, text.encode(), 0)

@@ -1,8 +1,8 @@
 """The hub's certificate authority: one EC P-256 certificate that is pinned whole, and one for each device.
 
-The hub's certificate is self-signed, serves TLS and signs the devices' certificates, by which peers on the LAN prove
-that they belong (docs/SPEC.md, section 6). It starts in 1970, because boards without a clock live then, and no
-name is checked: a device compares the whole certificate.
+The hub's certificate is self-signed, serves TLS and signs the devices' certificates, by which peers on the
+LAN prove that they belong (docs/SPEC.md, section 6). It starts in 1970, because boards without a clock live
+then, and no name is checked: a device compares the whole certificate.
 """
 
 import contextlib
@@ -46,7 +46,8 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(signs=False), critical=True)
         builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
+            critical=False,
         )
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = builder.add_extension(issuer, critical=False).sign(self._key, hashes.SHA256())
@@ -108,10 +109,8 @@ def _make_authority() -> tuple[bytes, bytes]:
     return certificate.public_bytes(serialization.Encoding.PEM), _private_pem(key)
 
 
-def _builder(
-    name: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+def _builder(name: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(issuer).public_key(public_key)
     builder = builder.serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(_START).not_valid_after(max(now, _NOT_BEFORE_THIS) + _LIFE)

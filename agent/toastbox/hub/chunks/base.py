@@ -1,8 +1,8 @@
 """What the hub asks of any chunk store. Chunks are named by SHA-256 within a folder: folders share nothing.
 
-The interfaces grow: who only serves takes a ChunkReader, who commits a ChunkStore, who frees room a PruneStore.
-Reading may be done by any thread, all else by the one writing thread. A stored chunk is seen by readers after
-publish() and outlives a power cut after flush().
+The interfaces grow: who only serves takes a ChunkReader, who commits a ChunkStore, who frees room a
+PruneStore. Reading may be done by any thread, all else by the one writing thread. A stored chunk is seen by
+readers after publish() and outlives a power cut after flush().
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,8 +27,8 @@ class ChunkReader(Protocol):
 class ChunkStore(ChunkReader, Protocol):
     """Used by the writing thread."""
 
-    def has(self, folder: int, digest: bytes) -> bool:
-        """Whether the chunk is here, unpublished ones included."""
+    def size_of(self, folder: int, digest: bytes) -> int | None:
+        """Bytes of the chunk if it is here, undamaged as far as is known, unpublished ones included."""
 
     def store(self, folder: int, chunks: Iterable[tuple[bytes, Buffer]]) -> tuple[int, int]:
         """Keep those that are new; return how many these were and their bytes.
@@ -62,4 +62,4 @@ class PruneStore(ChunkStore, Protocol):
         """Drop up to limit unmarked chunks stored before that time; return how many went."""
 
     def compact(self, limit_bytes: int) -> int | None:
-        """Free the room of dropped chunks: one step of about limit_bytes. Bytes freed; None: nothing to do."""
+        """Free the room of dropped chunks, a step of about limit_bytes. Bytes freed; None: nothing to do."""

@@ -32,7 +32,8 @@ _ADD = "INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?)"
 _WHERE = "SELECT pack, offset, size FROM chunk WHERE folder = ? AND digest = ?"
 _MANY = "SELECT digest, pack, offset, size FROM chunk WHERE folder = ? AND digest IN ({})"
 _UNUSED = """
-    SELECT c.folder, c.digest FROM chunk AS c LEFT JOIN used AS u ON u.folder = c.folder AND u.digest = c.digest
+    SELECT c.folder, c.digest FROM chunk AS c
+    LEFT JOIN used AS u ON u.folder = c.folder AND u.digest = c.digest
     WHERE (c.folder, c.digest) > (?, ?) AND u.digest IS NULL AND c.stored_s < ?
     ORDER BY c.folder, c.digest LIMIT ?"""
 _OF_PACK = """

@@ -1,17 +1,17 @@
 """Chunks in append-only packs: docs/SPEC.md, section 10.
 
-A chunk is written to the growing pack, then its place is put in the index; publish() commits the index, flush()
-syncs the packs first and moves the mark `durable` with it. So at any power cut
+A chunk is written to the growing pack, then its place is put in the index; publish() commits the index,
+flush() syncs the packs first and moves the mark `durable` with it. So at any power cut
 
     before `durable`   packs and index agree
     after it           the index may lack rows or have too many; the packs may end in a torn record
 
 and opening reads what follows the mark again: rows past it are dropped, records whose head holds and whose
-data hash to their name get a row, and the pack is cut after the last of them. An index that is lost, damaged or
-of another version is made anew by reading all packs.
+data hash to their name get a row, and the pack is cut after the last of them. An index that is lost,
+damaged or of another version is made anew by reading all packs.
 
-A chunk that does not hash to its name when read is served as missing, and stays so for this run; storing it again
-puts a new copy in its place. Damage heals by any device that still has the content.
+A chunk that does not hash to its name when read is served as missing, and stays so for this run; storing it
+again puts a new copy in its place. Damage heals by any device that still has the content.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
-from toastbox.errors import DamagedData, ToastboxError
+from toastbox.errors import DamagedData
 from toastbox.hub.chunks.base import Buffer
 from toastbox.hub.chunks.index import VERSION, ChunkIndex, Place
 from toastbox.hub.chunks.packfile import (
@@ -57,6 +57,7 @@ class PackStore:
         self._emptied: int | None = None  # the pack compact() is at work on
         self._copied = (0, b"")  # how far, in order of the index
         self._sync_failed = False
+        self._published = self._durable = (0, 0)
         with storage_errors():
             self._index = self._open_index()
             self._recover()
@@ -72,8 +73,9 @@ class PackStore:
             for run in _runs(hashes, places):
                 yield from self._load_run(folder, run, places, packs, files)
 
-    def has(self, folder: int, digest: bytes) -> bool:
-        return self._index.where(folder, digest) is not None and (folder, digest) not in self._damaged
+    def size_of(self, folder: int, digest: bytes) -> int | None:
+        place = self._index.where(folder, digest)
+        return place.size if place and (folder, digest) not in self._damaged else None
 
     def store(self, folder: int, chunks: Iterable[tuple[bytes, Buffer]]) -> tuple[int, int]:
         new: dict[bytes, Buffer] = {}
@@ -81,7 +83,7 @@ class PackStore:
             found = sha256(data).digest()
             if found != digest:
                 raise DamagedData(digest, found)
-            if digest not in new and not self.has(folder, digest):
+            if digest not in new and self.size_of(folder, digest) is None:
                 new[digest] = data
         self._append(folder, list(new.items()))
         return len(new), sum(len(data) for data in new.values())
@@ -134,9 +136,9 @@ class PackStore:
     def compact(self, limit_bytes: int) -> int | None:
         """One pack that is half dead or more is emptied into the tail, then removed.
 
-        The copies are on stable storage, and the index that names them too, before the old pack goes: whenever
-        the power is cut, each chunk is in at least one pack that the index or the scan finds. limit_bytes
-        bounds the bytes copied in one step.
+        The copies are on stable storage, and the index that names them too, before the old pack goes:
+        whenever the power is cut, each chunk is in at least one pack that the index or the scan finds.
+        limit_bytes bounds the bytes copied in one step.
         """
         with storage_errors():
             if self._emptied is None:
@@ -234,7 +236,6 @@ class PackStore:
             for pack in later:
                 position = pack, self._rescan(pack, offset if pack == number else HEADER.size)
         self._tail.open(*position)
-        self._durable = (0, 0)
         self.flush()
 
     def _rescan(self, pack: int, offset: int) -> int:

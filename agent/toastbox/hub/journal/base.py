@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """A folder of the hub. ident: 16 random bytes, its name on the wire; peers: grows when its devices change."""
+    """A folder of the hub. ident: 16 random bytes, its name on the wire; peers: changes of its devices."""
 
     number: int
     ident: bytes
@@ -53,7 +53,7 @@ class Device(NamedTuple):
 
 
 class Invite(NamedTuple):
-    """A pairing code that was given out. secret: SHA-256 of it; answer: what the first use was told, or ""."""
+    """A pairing code that was given out. secret: SHA-256 of it; answer: what its first use was told."""
 
     secret: bytes
     folder: int

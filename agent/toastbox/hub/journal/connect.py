@@ -17,9 +17,7 @@ def open_writer(path: str, synchronous: str) -> sqlite3.Connection:
     """
     if path != ":memory:":
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=64, timeout=10
-    )
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64, timeout=10)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")

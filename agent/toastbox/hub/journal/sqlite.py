@@ -24,9 +24,10 @@ _POINT = """
 _HEAD = "UPDATE folder SET head = ?, live = ? WHERE number = ?"
 _CURRENT = "SELECT seq, kind FROM current WHERE folder = ? AND key = ?"
 _BELOW = "SELECT 1 FROM current WHERE folder = ? AND key >= ? AND key < ? AND kind != 0 LIMIT 1"
-_SUPERSEDED = f"""
-    SELECT pieces, content FROM journal AS j WHERE folder = ? AND seq = ?
-    AND NOT EXISTS (SELECT 1 FROM current AS c WHERE c.folder = j.folder AND c.key = j.key AND c.seq = j.seq)"""
+_SUPERSEDED = """
+    SELECT j.pieces, j.content FROM journal AS j
+    LEFT JOIN current AS c ON c.folder = j.folder AND c.key = j.key AND c.seq = j.seq
+    WHERE j.folder = ? AND j.seq = ? AND c.seq IS NULL"""
 _LIST_USED = "SELECT 1 FROM journal WHERE folder = ? AND content = ? AND pieces > 1 LIMIT 1"
 _SEEN_LIMIT = 8192  # remembered paths between two range queries; more are looked up again
 

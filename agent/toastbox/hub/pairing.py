@@ -1,0 +1,121 @@
+"""Pairing: a code shown once, used once, becomes a device with its own key (docs/SPEC.md, section 6).
+
+The hub keeps only the SHA-256 of a code's secret. The first use binds the secret to the key that came with
+it; the same secret and key again, within its time, get the same answer, because the first may have been
+lost.
+"""
+
+import json
+import secrets
+from hashlib import sha256
+from typing import Any
+
+from toastbox.core.pairing import encode_code
+from toastbox.hub.clock import Clock
+from toastbox.hub.journal.base import Device, Folder, Invite, Journal
+from toastbox.hub.keys import Authority
+from toastbox.hub.refusal import Refusal, bad_request, busy
+
+SECRET_SIZE = 10
+KEY_SIZE = 32
+MAX_BODY = 4096
+MAX_NAME_BYTES = 64
+_WRONG_LIMIT = 10  # wrong secrets from one address within a minute
+_WINDOW_S = 60
+_ADDRESSES = 4096
+
+
+class WrongSecrets:
+    """Counts wrong secrets for each address, in windows of a minute; bounded memory."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._wrong: dict[str, int] = {}
+        self._until = 0.0
+
+    def check(self, address: str) -> None:
+        """Raises Refusal (429) for an address that has guessed too often."""
+        now = self._clock.monotonic()
+        if now >= self._until or len(self._wrong) >= _ADDRESSES:
+            self._wrong.clear()
+            self._until = now + _WINDOW_S
+        if self._wrong.get(address, 0) >= _WRONG_LIMIT:
+            raise busy(429, int(self._until - now) + 1)
+
+    def note(self, address: str) -> None:
+        self._wrong[address] = self._wrong.get(address, 0) + 1
+
+
+class Pairing:
+    """Invites and their use. For the writing thread; the caller flushes after each call."""
+
+    def __init__(self, journal: Journal, authority: Authority, clock: Clock) -> None:
+        self._journal = journal
+        self._authority = authority
+        self._clock = clock
+        self._wrong = WrongSecrets(clock)
+
+    def invite(self, folder: Folder, ttl_s: int) -> str:
+        """A pairing code for a folder, good for ttl_s seconds."""
+        secret, now_s = secrets.token_bytes(SECRET_SIZE), self._clock.now_s()
+        self._journal.drop_invites(now_s)
+        self._journal.put_invite(Invite(sha256(secret).digest(), folder.number, now_s + ttl_s, b"", ""))
+        return encode_code(self._authority.fingerprint[:16], secret)
+
+    def pair(self, body: bytes, address: str) -> bytes:
+        """The answer to a pairing request, JSON. Raises Refusal."""
+        self._wrong.check(address)
+        secret, name, key = _parse(body)
+        invite = self._journal.invite(sha256(secret).digest())
+        if invite is None or invite.expires_s <= self._clock.now_s() or invite.key not in (b"", key):
+            self._wrong.note(address)
+            raise Refusal("pairing", 403, "the code is wrong, used or expired: get a new one")
+        if invite.answer:
+            return invite.answer.encode()
+        answer = json.dumps(self._add(invite, name, key))
+        self._journal.put_invite(invite._replace(key=key, answer=answer))
+        return answer.encode()
+
+    def _add(self, invite: Invite, name: str, key: bytes) -> dict[str, Any]:
+        folder = self._journal.read_folder(invite.folder)
+        name = self._free_name(folder.number, name)
+        number = self._journal.add_device(Device(0, folder.number, name, key, self._clock.now_s(), False, ""))
+        certificate, private_key = self._authority.issue(number, folder.ident)
+        return {
+            "device": number,
+            "name": name,
+            "folder": folder.ident.hex(),
+            "folder_name": folder.name,
+            "epoch": str(self._journal.epoch()),
+            "ca": self._authority.certificate_pem.decode(),
+            "certificate": certificate.decode(),
+            "private_key": private_key.decode(),
+        }
+
+    def _free_name(self, folder: int, name: str) -> str:
+        free, count = name, 1
+        while self._journal.name_taken(folder, free):
+            count += 1
+            free = f"{name} {count}"
+        return free
+
+
+def check_name(name: object) -> str:
+    """name, if a device or a folder may be called that. Raises Refusal."""
+    if not isinstance(name, str) or not name.isprintable() or "/" in name or name != name.strip():
+        raise bad_request("a name is printable, without / and without space at its ends")
+    if not 0 < len(name.encode()) <= MAX_NAME_BYTES:
+        raise bad_request(f"a name has 1 to {MAX_NAME_BYTES} bytes")
+    return name
+
+
+def _parse(body: bytes) -> tuple[bytes, str, bytes]:
+    try:
+        request = json.loads(body)
+        secret, key = bytes.fromhex(request["secret"]), bytes.fromhex(request["key"])
+        name = request["name"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise bad_request("not a pairing request") from error
+    if len(secret) != SECRET_SIZE or len(key) != KEY_SIZE:
+        raise bad_request("not a pairing request")
+    return secret, check_name(name), key
