@@ -40,6 +40,7 @@ def test_vectors_cover_the_extremes(vectors: list[dict[str, Any]]) -> None:
     cuts = {case["name"]: case["cuts"] for case in vectors}
     assert cuts["zeros 2047"] == [] and cuts["zeros 2048"] == [2048]
     assert cuts["always cuts 63"] == [] and cuts["always cuts 64"] == [64]
+    assert cuts["cuts at avg 511"] == [] and cuts["cuts at avg 512"] == [512]
     assert Native(*SMALL).cuts(ALWAYS * 2) == [64, 128]
     assert cuts["always cuts, default"] == list(range(16384, 100000, 16384))
     assert cuts["zeros, default"] == [262144, 524288]
