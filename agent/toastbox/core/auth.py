@@ -6,6 +6,8 @@ from binascii import b2a_base64, hexlify
 BLOCK_SIZE = 64
 TOKEN_SIZE = 64
 MAX_DEVICE = 0xFFFFFFFF
+MAX_AUTHORIZATION = 128
+MAX_SIGNATURES = 1024
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
@@ -25,8 +27,8 @@ def equal(one: bytes, other: bytes) -> bool:
     if len(one) != len(other):
         return False
     different = 0
-    for a, b in zip(one, other):
-        different |= a ^ b
+    for at in range(len(one)):
+        different |= one[at] ^ other[at]
     return different == 0
 
 
@@ -42,7 +44,7 @@ def hook_key(key: bytes) -> bytes:
 
 def parse_authorization(value: str) -> tuple[int, str] | None:
     """(device number, token) of an Authorization header; None unless it has exactly the right form."""
-    if len(value) > 128 or value[:9] != "Toastbox ":
+    if len(value) > MAX_AUTHORIZATION or value[:9] != "Toastbox ":
         return None
     number, colon, secret = value[9:].partition(":")
     if not colon or not 0 < len(number) <= 10 or len(secret) != TOKEN_SIZE:
@@ -53,10 +55,7 @@ def parse_authorization(value: str) -> tuple[int, str] | None:
 
 
 def _only(text: str, allowed: str) -> bool:
-    for character in text:
-        if character not in allowed:
-            return False
-    return True
+    return all([character in allowed for character in text])
 
 
 def sign_hook(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
@@ -68,7 +67,4 @@ def sign_hook(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
 def verify_hook(key: bytes, message_id: str, timestamp: str, body: bytes, signatures: str) -> bool:
     """Whether one of the signatures (separated by spaces) is right. The time is covered, and not judged."""
     wanted = sign_hook(key, message_id, timestamp, body).encode()
-    for given in signatures[:1024].split(" "):
-        if equal(given.encode(), wanted):
-            return True
-    return False
+    return any([equal(given.encode(), wanted) for given in signatures[:MAX_SIGNATURES].split(" ")])

@@ -2,9 +2,9 @@
 
 
 def delay_s(attempt: int, chance: float, base_s: float, cap_s: float) -> float:
-    """Seconds before attempt number `attempt` (from 1). chance: 0 to 1, so that devices do not come back together.
+    """Seconds before attempt number `attempt` (from 1); doubles up to cap_s.
 
-    Doubles up to cap_s and is spread over its upper half ("equal jitter").
+    chance: 0 to 1, spreads it over its upper half, so that devices do not all come back together.
     """
     full = min(cap_s, base_s * (1 << min(max(attempt, 1) - 1, 20)))
     return full / 2 + chance * full / 2

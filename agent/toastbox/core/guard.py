@@ -4,7 +4,7 @@ LEAST_LIVE = 50
 
 
 def too_many_deletes(deleted: int, live_before: int) -> bool:
-    """Whether so much would go at once that the owner has to confirm it: more than half of 50 entries or more."""
+    """Whether the owner has to confirm it: more than half of 50 entries or more would go at once."""
     return live_before >= LEAST_LIVE and deleted * 2 > live_before
 
 

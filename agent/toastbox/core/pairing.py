@@ -1,4 +1,4 @@
-"""The pairing code (docs/SPEC.md, section 6): short enough to paste on a serial line, long enough to trust."""
+"""The pairing code (docs/SPEC.md, section 6): short enough for a serial line, long enough to trust."""
 
 import hashlib
 

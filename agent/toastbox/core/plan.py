@@ -7,15 +7,15 @@
     5 renames    files that only have another path now
     6 removals   files and links, 7 rmdirs: folders, content before folder
     8 publish    staged files and links get their names
-    9 meta       only time or executable bit differ; adopt: equal already; keep: the local version is to be proposed
+    9 meta       only time or executable bit differ; adopt: equal already; keep: the local one is to be proposed
 
-A rename is taken as one when the journal says so (PAIR: the next entry deletes the old path), the file is still what
-the journal thinks it is, and nothing is at the new path. Otherwise content is found by its hash, as always.
+A rename is taken as one when the journal says so (PAIR: the next entry deletes the old path), the file is still
+what the journal thinks it is, and nothing is at the new path. Otherwise content is found by its hash, as always.
 """
 
-from toastbox.core.conflict import ADOPT, BOTH, KEEP, NOTHING, resolve
-from toastbox.core.entry import DELETED, FILE, FOLDER, PAIR, Entry
-from toastbox.core.names import conflict_path, key_of
+from toastbox.core.conflict import ADOPT, BOTH, KEEP, NOTHING, TAKE, resolve
+from toastbox.core.entry import DELETED, FOLDER, PAIR, Entry
+from toastbox.core.names import conflict_path, key_of, parent_of
 
 
 class Item:
@@ -47,52 +47,64 @@ class Plan:
 
 
 def plan(items: list[Item], device_name: str) -> Plan:
-    """Steps for a batch of entries, in any order, each path at most once."""
+    """Steps for a batch of entries in the order of the journal, each path at most once.
+
+    device_name: of this device, for the names of conflict copies.
+    """
     steps = Plan()
-    renamed = _renames(items, steps)
-    for item in items:
-        if item.remote.path not in renamed:
-            _decide(item, steps, device_name)
+    outcomes = [resolve(item.base, item.local, item.remote) for item in items]
+    moved = {items[at].remote.path for at in range(len(items)) if outcomes[at] == BOTH and _is_folder(items[at].local)}
+    if moved:
+        items = [_moved_away(item) if _is_below(item.remote.path, moved) else item for item in items]
+        outcomes = [resolve(item.base, item.local, item.remote) for item in items]
+    skip = -1
+    for at, item in enumerate(items):
+        partner = items[at + 1] if at + 1 < len(items) else None
+        if partner is not None and outcomes[at] == outcomes[at + 1] == TAKE and _is_rename(item, partner):
+            steps.renames.append((partner.remote.path, item.remote.path, item.remote))
+            skip = at + 1
+        elif at != skip:
+            _decide(item, outcomes[at], steps, device_name)
     _sort(steps)
     return steps
 
 
-def _renames(items: list[Item], steps: Plan) -> set[bytes]:
-    done: set[bytes] = set()
-    for item, partner in zip(items, items[1:]):
-        if item.remote.flags & PAIR and _is_rename(item, partner):
-            steps.renames.append((partner.remote.path, item.remote.path, item.remote))
-            done.add(item.remote.path)
-            done.add(partner.remote.path)
-    return done
+def _is_folder(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind == FOLDER
+
+
+def _is_below(path: bytes, folders: set[bytes]) -> bool:
+    while path:
+        path = parent_of(path)
+        if path in folders:
+            return True
+    return False
+
+
+def _moved_away(item: Item) -> Item:
+    """A folder above is moved aside with all that is in it: nothing is here any more."""
+    return Item(item.remote, None, None)
 
 
 def _is_rename(item: Item, partner: Item) -> bool:
-    old = partner.local
+    """Both would be taken; whether they come to the same as a rename."""
+    old, new = partner.local, item.remote
     return (
-        partner.remote.kind == DELETED
+        new.flags & PAIR != 0
         and item.local is None
+        and partner.remote.kind == DELETED
         and old is not None
-        and old.kind == FILE
-        and old.content == item.remote.content
-        and item.remote.kind == FILE
-        and partner.base is not None
-        and partner.base.same_content(old)
+        and old.kind == new.kind != FOLDER
+        and old.content == new.content
     )
 
 
-def _decide(item: Item, steps: Plan, device_name: str) -> None:
+def _decide(item: Item, outcome: int, steps: Plan, device_name: str) -> None:
     remote, local = item.remote, item.local
-    outcome = resolve(item.base, local, remote)
     if outcome == KEEP:
         steps.keep.append(remote)
-    elif outcome == NOTHING:
-        steps.adopt.append(remote)
-    elif outcome == ADOPT:
-        timeless = local is None or remote.kind in (DELETED, FOLDER) or local.mtime_ns == remote.mtime_ns
-        (steps.adopt if timeless else steps.meta).append(remote)
-        if local is not None and local.chunks and not remote.chunks:
-            remote.chunks = local.chunks
+    elif outcome in (NOTHING, ADOPT):
+        _adopt(remote, local, steps)
     else:
         if outcome == BOTH:
             steps.aside.append((remote.path, conflict_path(remote.path, device_name, remote.seq)))
@@ -100,21 +112,30 @@ def _decide(item: Item, steps: Plan, device_name: str) -> None:
         _take(remote, local, steps)
 
 
+def _adopt(remote: Entry, local: Entry | None, steps: Plan) -> None:
+    """Equal in kind and content. The list of chunks is known here when the journal's entry came without."""
+    if local is None or remote.kind in (DELETED, FOLDER):
+        steps.adopt.append(remote)
+        return
+    if local.chunks and not remote.chunks:
+        remote.chunks = local.chunks
+    equal = local.mtime_ns == remote.mtime_ns and local.same_content(remote)
+    (steps.adopt if equal else steps.meta).append(remote)
+
+
 def _take(remote: Entry, local: Entry | None, steps: Plan) -> None:
-    is_folder = local is not None and local.kind == FOLDER
+    """local: what is at the path, None for nothing. It differs from remote."""
     if remote.kind == DELETED:
-        if is_folder:
+        if _is_folder(local):
             steps.rmdirs.append((remote.path, False))
         else:
             steps.removals.append(remote.path)
     elif remote.kind == FOLDER:
-        if local is not None and not is_folder:
+        if local is not None:
             steps.clear.append(remote.path)
         steps.folders.append(remote.path)
-    elif local is not None and local.kind == FILE and remote.kind == FILE and local.content == remote.content:
-        steps.meta.append(remote)
     else:
-        if is_folder:
+        if _is_folder(local):
             steps.rmdirs.append((remote.path, True))
         steps.stage.append(remote)
         steps.publish.append(remote)
