@@ -1,6 +1,6 @@
 """Writes tests/vectors/chunker.json from the reference chunker. Run it only for a new version of the rule.
 
-python tools/chunker_vectors.py
+Run: python tools/chunker_vectors.py
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Searches the chunker's gear tables again, as cnative/CHUNKER.md ("Why so") specifies. Takes some seconds.
 
-    python tools/gear_tables.py        prints N, LOW and HIGH
+Run: python tools/gear_tables.py
 """
 
 import hashlib

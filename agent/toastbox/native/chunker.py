@@ -38,9 +38,7 @@ class Chunker:
         with ffi.from_buffer("uint8_t[]", view) as data:
             at, size = 0, len(data)
             while at < size:
-                count = lib.tbx_chunker_cuts(
-                    self._state, data + at, size - at, self._ends, _BATCH, self._used
-                )
+                count = lib.tbx_chunker_cuts(self._state, data + at, size - at, self._ends, _BATCH, self._used)
                 ends += (at + end for end in ffi.unpack(self._ends, count))
                 at += self._used[0]
         return ends
