@@ -1,9 +1,9 @@
 """How `toastbox status`, `pause`, `resume` and `sync` talk to a running agent.
 
 An abstract unix socket (unix(7)): it needs no file, so nothing is left behind by a kill -9 and nothing is
-written to the card. Its name is made from device and inode of FOLDER/.toastbox, so every path to the folder leads
-to it. Abstract names belong to no user; both sides therefore ask the kernel who the other is (SO_PEERCRED) and go
-on only with their own user or root.
+written to the card. Its name is made from device and inode of FOLDER/.toastbox, so every path to the folder
+leads to it. Abstract names belong to no user; both sides therefore ask the kernel who the other is
+(SO_PEERCRED) and go on only with their own user or root.
 
 Each message is one line of JSON: {"do": COMMAND, ...} of at most 64 KiB, answered by {"ok": true, ...} or
 {"ok": false, "error": TEXT, "exit_code": N}. Commands: status, pause, resume, sync (see device/agent.py).

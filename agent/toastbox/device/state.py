@@ -8,9 +8,10 @@
     lock               locked as long as an agent runs here (flock: a kill -9 unlocks it)
     index.db, stage/   device/index.py, device/folder.py
 
-The state folder is the device's own: mode 0700, of this user, never a symbolic link. It is opened once and its
-files are reached from that descriptor without following links: nobody who can write in FOLDER but not in here can
-put another file in the way. Files are replaced whole: written beside, flushed, renamed, the folder flushed.
+The state folder is the device's own: mode 0700, of this user, never a symbolic link. It is opened once and
+its files are reached from that descriptor without following links: nobody who can write in FOLDER but not
+in here can put another file in the way. Files are replaced whole: written beside, flushed, renamed, the
+folder flushed.
 """
 
 import fcntl
@@ -25,6 +26,7 @@ from types import TracebackType
 from typing import Self
 
 from toastbox.config import AgentSettings, example, load_agent
+from toastbox.core.guard import Root
 from toastbox.device.interfaces import Credentials
 from toastbox.errors import DeviceFailing, SafetyRefused, WrongUse
 from toastbox.native import posix
@@ -39,6 +41,10 @@ LOCK = "lock"
 INDEX = "index.db"
 INDEX_FILES = (INDEX, INDEX + "-wal", INDEX + "-shm")
 MAX_FILE = 256 << 10
+
+# f_type of file systems whose f_fsid is a part of their UUID. Others make it from the number of the disk,
+# which may be another one after a restart.
+WITH_UUID = {0xEF53: "ext", 0x9123683E: "btrfs"}
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -209,28 +215,32 @@ class Store:
 
     # --- which root this is
 
-    def known_root(self) -> dict[str, int] | None:
+    def known_root(self) -> Root | None:
         """What `remember_root` wrote last; None: nothing yet."""
         try:
             document = json.loads(self._read(ROOT))
-            return {name: int(document[name]) for name in ("type", "fsid", "inode")}
+            return Root(str(document["file_system"]), int(document["inode"]))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise SafetyRefused(f"{STATE_NAME}/{ROOT} is damaged ({error}): join the folder again") from error
 
-    def seen_root(self) -> dict[str, int]:
-        """The folder as it is now: type and fsid of its file system (statfs), and its inode."""
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def seen_root(self) -> Root | None:
+        """The folder as it is now; None: it is not there."""
         try:
-            system = posix.statfs(descriptor)
-            return {"type": system.type, "fsid": system.fsid, "inode": os.fstat(descriptor).st_ino}
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return Root(_file_system(descriptor), os.fstat(descriptor).st_ino)
         finally:
             os.close(descriptor)
 
     def remember_root(self) -> None:
         """The folder as it is now is the right one."""
-        self._write(ROOT, json.dumps(self.seen_root()))
+        root = self.seen_root()
+        if root is not None:
+            self._write(ROOT, json.dumps({"file_system": root.file_system, "inode": root.inode}))
 
     # --- files
 
@@ -275,6 +285,12 @@ def _wrong_use(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WrongUse(f"{place} cannot be made or used as a folder: {error.strerror}") from error
+
+
+def _file_system(descriptor: int) -> str:
+    """What stays the same of a file system from mount to mount."""
+    system = posix.statfs(descriptor)
+    return f"{system.type:x}" + (f"-{system.fsid:x}" if system.type in WITH_UUID else "")
 
 
 def _require_own(descriptor: int, path: Path) -> None:

@@ -1,0 +1,171 @@
+"""join, agent, sync: what runs on a device."""
+
+import argparse
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toastbox.device import control
+from toastbox.device.state import Store
+from toastbox.errors import SafetyRefused, ToastboxError, WrongUse
+from toastbox.output import Progress, printable, say, warn
+
+if TYPE_CHECKING:
+    from toastbox.device.interfaces import Credentials
+    from toastbox.device.preview import Preview
+
+MAX_NAME = 64
+MAX_CODE = 256
+
+
+# --- join
+
+
+def join(options: argparse.Namespace) -> int:
+    """Pair, and bind the folder. Run again after a lost answer, the same code gets the same."""
+    from toastbox.device import remote
+
+    code = sys.stdin.readline(MAX_CODE).strip() if options.code == "-" else options.code
+    name = options.name if options.name is not None else socket.gethostname()
+    if not 0 < len(name.encode()) <= MAX_NAME or not name.isprintable():
+        raise WrongUse(f"a device's name has 1 to {MAX_NAME} printable bytes: choose one with --name")
+    with Store.create(options.folder) as store:
+        if store.joined() and not options.again:
+            raise WrongUse(f"{store.folder} is paired already{_as_whom(store)}: to pair it anew, add --again")
+        with store.locked():
+            url = options.hub or find_hub(code)
+            credentials = remote.pair(url, code, name, store.pairing_key(code))
+            store.accept(credentials)
+            store.remember_root()
+    _welcome(store, credentials)
+    return 0
+
+
+def _as_whom(store: Store) -> str:
+    with suppress(WrongUse):
+        credentials = store.credentials()
+        return f" as {credentials.name!r} with {credentials.url}"
+    return ""
+
+
+def _welcome(store: Store, credentials: "Credentials") -> None:
+    say(
+        f"{store.folder} is now {printable(credentials.folder_name)!r} of {credentials.url}, "
+        f"this device is {printable(credentials.name)!r}. Next: toastbox agent {store.folder}"
+    )
+
+
+def find_hub(code: str) -> str:
+    """URL of the hub on the LAN that printed this code. WrongUse: none is found, or the code is mistyped."""
+    from toastbox.core.pairing import decode_code
+    from toastbox.device.announce import discover
+
+    try:
+        fingerprint, _ = decode_code(code)
+    except ValueError as error:
+        raise WrongUse(f"this is not a pairing code ({error}): copy it whole, or ask for another") from error
+    with Progress() as progress:
+        progress.show("looking for the hub on the LAN")
+        for found in discover(5.0):
+            if found.role == "hub" and found.id == fingerprint.hex():
+                return found.url
+    raise WrongUse("the hub of this code is not found on the LAN: name it with --hub https://HOST:PORT")
+
+
+# --- agent
+
+
+def agent(options: argparse.Namespace) -> int:
+    """Run until SIGTERM or Ctrl-C."""
+    from dataclasses import replace
+
+    from toastbox.device.agent import run
+
+    with Store.open(options.folder) as store, store.locked():
+        settings = store.settings()
+        changes: dict[str, Any] = {}
+        if options.listen:
+            changes["listen"] = options.listen
+        if options.board:
+            changes["board"] = options.board
+        if options.no_announce:
+            changes["announce"] = False
+        if options.accept_deletes:
+            changes["accept_deletes"] = True
+        run(store, replace(settings, **changes))
+    return 0
+
+
+# --- sync
+
+
+def sync(options: argparse.Namespace) -> int:
+    """One shot: by the running agent if there is one, else in this process."""
+    with Store.open(options.folder) as store:
+        if options.dry_run:
+            return preview(store)
+        if store.paused:
+            raise paused(store.folder)
+        status = _by_agent(store, options.accept_deletes)
+        if status is None:
+            status = _alone(store, options.accept_deletes)
+    return conclude(status, store.folder)
+
+
+def _by_agent(store: Store, accept_deletes: bool) -> dict[str, Any] | None:
+    """Status after the running agent went round; None: there is none."""
+    request = {"do": "sync", "accept_deletes": accept_deletes}
+    with Progress() as progress:
+        progress.show("the running agent syncs")
+        return control.ask(store.identity(), request, timeout_s=None)
+
+
+def _alone(store: Store, accept_deletes: bool) -> dict[str, Any]:
+    """Status after a sync in this process."""
+    from toastbox.device.once import sync_once
+
+    with store.locked(), Progress() as progress:
+        return sync_once(store, store.settings(), accept_deletes, progress.show)
+
+
+def conclude(status: dict[str, Any], folder: Path) -> int:
+    """Say what was done and what was not; the exit code."""
+    counts = status.get("counts", {})
+    done = [f"{counts[name]} {name}" for name in ("received", "sent", "deleted", "conflicts") if counts.get(name)]
+    if done:
+        say(", ".join(done))
+    for held in status.get("held", []):
+        warn(f"held back: {held['path']}: {held['reason']}")
+    if status.get("held_deletes"):
+        raise SafetyRefused(
+            f"{status['held_deletes']} deletions are held: if they are meant, "
+            f"run 'toastbox sync --accept-deletes {folder}'"
+        )
+    if status["state"] == "paused":
+        raise paused(folder)
+    if status["state"] != "in sync":
+        raise ToastboxError(status.get("error") or f"not in sync: {status['state']}")
+    return 0
+
+
+def paused(folder: Path) -> ToastboxError:
+    return ToastboxError(f"the folder is paused: end that with 'toastbox resume {folder}'")
+
+
+def preview(store: Store) -> int:
+    """Print what a sync would do."""
+    from toastbox.device.once import preview_once
+
+    preview_once(store, store.settings(), show_preview)
+    return 0
+
+
+def show_preview(found: "Preview") -> None:
+    """A line for each step: where, what, path."""
+    for step in found.steps():
+        to = f" -> {printable(step.path_to)}" if step.path_to else ""
+        say(f"{step.where}\t{step.what}\t{printable(step.path)}{to}")
+    if found.would_hold_deletions:
+        warn(f"{found.deletions} deletions would be held until --accept-deletes")

@@ -1,0 +1,242 @@
+"""Every command and option. `run` of each is `module:function` below toastbox.cli."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from toastbox import __version__, quantity
+
+DESCRIPTION = "One folder in sync on every device you own, down to the toaster."
+EPILOG = """\
+exit codes: 0 done, 1 failed, 2 wrong use, 3 refused for safety
+start with: `toastbox hub` on one machine, `toastbox invite` there for each device,
+then on the device `toastbox join CODE FOLDER` and `toastbox agent FOLDER`
+"""
+MOST_INVITE_S = 7 * 86400
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = Parser(
+        prog="toastbox",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"toastbox {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for add in (_hub, _invite, _join, _agent, _sync, _status, _pause, _resume, _discover):
+        add(commands)
+    for add in (_log, _versions, _restore, _devices, _revoke, _folders, _prune):
+        add(commands)
+    return parser
+
+
+Commands = Any  # argparse keeps the type of add_subparsers' answer private
+
+
+def _command(commands: Commands, name: str, run: str, words: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=f"{words}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser of toastbox.quantity for argparse, which shows the text of its own error type only."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"must be {error}") from None
+
+    return read
+
+
+def _address(text: str) -> str:
+    quantity.parse_address(text)
+    return text
+
+
+def _lifetime(text: str) -> int:
+    seconds = quantity.parse_seconds(text)
+    if not 1 <= seconds <= MOST_INVITE_S:
+        raise ValueError(f"1 s to 7 days, not {text!r}")
+    return seconds
+
+
+def _revision(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 19) or int(text) == 0:
+        raise ValueError(f"a number as `toastbox versions` prints it, not {text!r}")
+    return int(text)
+
+
+def _data(parser: argparse.ArgumentParser, words: str = "the hub's data folder") -> None:
+    parser.add_argument("--data", metavar="DIR", help=f"{words} (default: see `toastbox hub --help`)")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def _listen(parser: argparse.ArgumentParser, words: str) -> None:
+    parser.add_argument("--listen", metavar="HOST:PORT", type=typed(_address), help=words)
+
+
+# --- a device and its folder
+
+
+def _join(commands: Commands) -> None:
+    parser = _command(commands, "join", "device:join", "Pair this device with a hub and bind a folder")
+    parser.add_argument("code", metavar="CODE", help="what `toastbox invite` printed; - reads it from stdin")
+    parser.add_argument("folder", metavar="FOLDER", help="made when missing; what is in it is shared")
+    parser.add_argument("--hub", metavar="URL", help="https://HOST:PORT (default: looked for on the LAN)")
+    parser.add_argument("--name", metavar="NAME", help="of this device (default: the host's name)")
+    parser.add_argument("--again", action="store_true", help="pair a folder anew that is paired already")
+
+
+def _agent(commands: Commands) -> None:
+    parser = _command(commands, "agent", "device:agent", "Keep a joined folder in sync until stopped")
+    parser.add_argument("folder", metavar="FOLDER", help="settings: FOLDER/.toastbox/config.toml")
+    _listen(parser, "where LAN peers and the hub's posts reach this device (default: any free port)")
+    parser.add_argument("--board", metavar="NAME", help="the board this runs on, shown to others")
+    parser.add_argument("--no-announce", action="store_true", help="be silent on the LAN")
+    _accept_deletes(parser)
+
+
+def _sync(commands: Commands) -> None:
+    parser = _command(commands, "sync", "device:sync", "Sync once, until nothing is left to do, and exit")
+    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, change nothing")
+    _accept_deletes(parser)
+
+
+def _accept_deletes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept-deletes", action="store_true", help="deleting more than half of 50 or more files is meant"
+    )
+
+
+def _status(commands: Commands) -> None:
+    parser = _command(commands, "status", "look:status", "Show state, cursor, names held back and why, and memory")
+    parser.add_argument("folder", metavar="FOLDER")
+    _json(parser)
+
+
+def _pause(commands: Commands) -> None:
+    parser = _command(commands, "pause", "look:pause", "Let a folder rest, over restarts too, until resumed")
+    parser.add_argument("folder", metavar="FOLDER")
+
+
+def _resume(commands: Commands) -> None:
+    parser = _command(commands, "resume", "look:resume", "End a pause")
+    parser.add_argument("folder", metavar="FOLDER")
+
+
+def _discover(commands: Commands) -> None:
+    parser = _command(commands, "discover", "look:discover", "List hubs and devices on the LAN")
+    _json(parser)
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=typed(quantity.parse_seconds),
+        default=3,
+        help="(default: 3)",
+    )
+
+
+# --- history
+
+
+def _place(parser: argparse.ArgumentParser) -> None:
+    _data(parser, "ask the hub whose data folder this is, not the device's hub")
+    parser.add_argument("--folder", metavar="NAME", help="with --data: which of the hub's folders")
+
+
+def _log(commands: Commands) -> None:
+    parser = _command(commands, "log", "history:log", "List what changed last")
+    parser.add_argument("place", metavar="FOLDER", nargs="?", default=".", help="joined (default: here)")
+    parser.add_argument("--count", metavar="N", type=typed(_revision), default=50, help="(default: 50)")
+    parser.add_argument("--before", metavar="SEQ", type=typed(_revision), help="older than this")
+    _place(parser)
+    _json(parser)
+
+
+def _versions(commands: Commands) -> None:
+    parser = _command(commands, "versions", "history:versions", "List the versions of a file on the hub")
+    parser.add_argument("path", metavar="PATH", help="in a joined folder; with --data: inside the folder")
+    _place(parser)
+    _json(parser)
+
+
+def _restore(commands: Commands) -> None:
+    parser = _command(commands, "restore", "history:restore", "Make an old version the newest again")
+    parser.add_argument("path", metavar="PATH", help="as for `toastbox versions`")
+    parser.add_argument("seq", metavar="SEQ", type=typed(_revision), help="the version's number")
+    _place(parser)
+
+
+# --- the hub
+
+
+def _hub(commands: Commands) -> None:
+    parser = _command(commands, "hub", "hub:hub", "Run a hub")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="journal, chunks, certificate, config.toml "
+        "(default: /var/lib/toastbox for root, else $XDG_DATA_HOME/toastbox-hub)",
+    )
+    _listen(parser, "where devices reach it (default: *:8269)")
+    parser.add_argument("--no-announce", action="store_true", help="be silent on the LAN")
+    parser.add_argument("--journal", metavar="URL", default="embedded", help="(default: embedded, SQLite)")
+    parser.add_argument("--chunks", metavar="URL", default="embedded", help="(default: embedded, packs)")
+    parser.add_argument(
+        "--restored",
+        action="store_true",
+        help="the data is from a backup: have devices compare anew",
+    )
+
+
+def _invite(commands: Commands) -> None:
+    parser = _command(commands, "invite", "hub:invite", "Print a pairing code, alone on stdout")
+    _data(parser)
+    parser.add_argument(
+        "--ttl",
+        metavar="TIME",
+        type=typed(_lifetime),
+        default="10m",
+        help="its lifetime (default: 10m)",
+    )
+    parser.add_argument("--folder", metavar="NAME", help="made when missing (default: the hub's first)")
+
+
+def _devices(commands: Commands) -> None:
+    parser = _command(commands, "devices", "hub:devices", "List paired devices")
+    _data(parser)
+    _json(parser)
+
+
+def _revoke(commands: Commands) -> None:
+    parser = _command(commands, "revoke", "hub:revoke", "Cut a device off at once, for good")
+    parser.add_argument("name", metavar="NAME", help="as `toastbox devices` prints it")
+    _data(parser)
+    parser.add_argument("--folder", metavar="NAME", help="when devices of two folders have this name")
+
+
+def _folders(commands: Commands) -> None:
+    parser = _command(commands, "folders", "hub:folders", "List the hub's folders")
+    _data(parser)
+    _json(parser)
+
+
+def _prune(commands: Commands) -> None:
+    parser = _command(commands, "prune", "hub:prune", "Drop versions past their retention, free their room")
+    _data(parser)
