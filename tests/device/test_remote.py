@@ -510,12 +510,12 @@ def test_throttle_is_spent_both_ways():
     throttle.spend = spent.append
     digest, record = chunk(b"x" * 100_000)
     with ScriptedServer(answering(record)) as server:
-        hub = client(server, throttle=throttle)
+        hub = client(server, down=throttle)
         list(hub.fetch(digest))
         assert sum(spent) == len(record)
         spent.clear()
     with ScriptedServer(answering(b"{}")) as server:
-        client(server, throttle=throttle).upload([record], len(record))
+        client(server, up=throttle).upload([record], len(record))
         assert sum(spent) == len(record)
 
 

@@ -42,7 +42,8 @@ class Channel:
         context: ssl.SSLContext,
         check: Check,
         *,
-        throttle: Throttle | None = None,
+        up: Throttle | None = None,
+        down: Throttle | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
         dead_after_ms: int = sockets.DEAD_TRANSFER_MS,
     ) -> None:
@@ -50,7 +51,8 @@ class Channel:
         self.host = host
         self.port = port
         self.timeout_s = timeout_s
-        self.throttle = throttle
+        self._up = up
+        self._down = down
         self._context = context
         self._check = check
         self._dead_after_ms = dead_after_ms
@@ -111,12 +113,12 @@ class Channel:
         Broken off by the caller: the connection is dropped.
         """
         view = memoryview(self._room())
-        if self.throttle:
-            view = view[: self.throttle.slice_bytes]
+        if self._down:
+            view = view[: self._down.slice_bytes]
         try:
             while count := self._read_into(response, view):
-                if self.throttle:
-                    self.throttle.spend(count)
+                if self._down:
+                    self._down.spend(count)
                 yield view[:count]
         finally:
             if not response.isclosed():
@@ -205,9 +207,7 @@ class Channel:
     def _dial(self) -> None:
         """Set _socket to a connected, checked one; before each wait already, so that close can end it."""
         error: OSError = ConnectionAbortedError("closed")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            self.host, self.port, 0, socket.SOCK_STREAM
-        ):
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM):
             raw = socket.socket(family, kind, protocol)
             self._hold(raw)
             raw.settimeout(min(CONNECT_TIMEOUT_S, self.timeout_s))
@@ -243,10 +243,10 @@ class Channel:
         if len(parts) == 1 and memoryview(parts[0]).nbytes <= SEND_SIZE:
             connection.send(parts[0])
             return
-        size = min(SEND_SIZE, self.throttle.slice_bytes) if self.throttle else SEND_SIZE
+        size = min(SEND_SIZE, self._up.slice_bytes) if self._up else SEND_SIZE
         for window in gather(parts, memoryview(self._room())[:size]):
-            if self.throttle:
-                self.throttle.spend(len(window))
+            if self._up:
+                self._up.spend(len(window))
             connection.send(window)
 
     def _read_into(self, response: http.client.HTTPResponse, view: memoryview) -> int:

@@ -61,9 +61,7 @@ class ControlServer:
         try:
             self._server = await asyncio.start_unix_server(self._serve, self._address, limit=REQUEST_LIMIT)
         except OSError as error:
-            raise SafetyRefused(
-                f"another process holds this folder's control socket: {error.strerror}"
-            ) from error
+            raise SafetyRefused(f"another process holds this folder's control socket: {error.strerror}") from error
 
     async def stop(self) -> None:
         if self._server is not None:

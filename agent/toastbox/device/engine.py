@@ -196,9 +196,9 @@ class Engine:
         if record.form == wire.SPLICE:
             row = self._index.get(key_of(entry.path))
             if row is not None and row.entry.seq == record.base_seq:
-                chunks = apply_splice(self._index.list_of(row.entry), record.splice, MAX_CHUNKS)
+                chunks = apply_splice(self._index.list_of(row), record.splice, MAX_CHUNKS)
                 if content_id(chunks, entry.size) == entry.content:
-                    entry.chunks = chunks
+                    entry.chunks, entry.listed = chunks, True
         return entry
 
     def _apply(self, entries: list[Entry], cursor: int) -> None:

@@ -222,7 +222,13 @@ class Folder:
     def flush(self, names: list[str]) -> None:
         """When this returns, these staged files are on stable storage under their staged names."""
         for name in names:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._stage)
+            try:
+                descriptor = os.open(name, OPEN_FILE, dir_fd=self._stage)
+            except OSError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+                os.fsync(self._stage)  # a link has no content to flush
+                continue
             try:
                 os.fsync(descriptor)
             finally:

@@ -253,9 +253,9 @@ class Index:
         found = self._db.execute("SELECT chunks FROM list WHERE content = ?", (content,)).fetchone()
         return bytes(found[0]) if found else b""
 
-    def list_of(self, entry: Entry) -> bytes:
-        """The chunk list of an entry, from the entry, implied, or from here; b"" when unknown or empty."""
-        return list_of(entry) or self.chunks_of(entry.content)
+    def list_of(self, row: Row) -> bytes:
+        """The chunk list of what a row's file held; b"" when it held nothing, or is no file."""
+        return self.chunks_of(row.entry.content) or list_of(row.entry)
 
     # --- looking for what is already here
 

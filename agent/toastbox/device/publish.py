@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from toastbox.core import wire
-from toastbox.core.entry import DELETED, EXECUTABLE, FILE, LINK, Entry
+from toastbox.core.entry import DELETED, EXECUTABLE, FILE, FOLDER, LINK, Entry
 from toastbox.core.names import conflict_path, key_of, parent_of
 from toastbox.core.plan import Plan
 from toastbox.device.folder import Folder
@@ -135,13 +135,16 @@ class Publisher:
 
     def move_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
         """Move a local version out of the journal's way; it is proposed under its new name."""
-        while not self._folder.move(path, new_path):
-            new_path = conflict_path(new_path, self._device_name, seq)
+        self._rename_aside(path, new_path, seq)
         key = key_of(path)
         with self._index.transaction():
             for below in self._index.keys_descending(key):
                 self._index.delete(below)
             self._index.delete(key)
+
+    def _rename_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
+        while not self._folder.move(path, new_path):
+            new_path = conflict_path(new_path, self._device_name, seq)
         self._changed(new_path)
 
     def _intend(
@@ -207,12 +210,13 @@ class Publisher:
         return False
 
     def _make_folder(self, entry: Entry) -> bool:
+        self._ensure_parent(entry.path, entry.seq)
         self._folder.make_folder(entry.path)
         self._rows.append((entry, self._folder.lstat(entry.path)))
         return True
 
     def _rename(self, old: bytes, new: bytes, entry: Entry, deletion: Entry) -> bool:
-        self._ensure_parent(new)
+        self._ensure_parent(new, entry.seq)
         if not self._folder.move(old, new):
             self._retry(entry)
             self._retry(deletion)
@@ -238,7 +242,7 @@ class Publisher:
 
     def _put(self, target: Target, replaces: Seen | None) -> bool:
         entry = target.entry
-        self._ensure_parent(entry.path)
+        self._ensure_parent(entry.path, entry.seq)
         if target.seen is not None:
             self.echo.expect(entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
         if not self._folder.publish(target.name, entry.path, replaces):
@@ -255,10 +259,20 @@ class Publisher:
             seen.inode = 0
         return seen
 
-    def _ensure_parent(self, path: bytes) -> None:
+    def _ensure_parent(self, path: bytes, seq: int) -> None:
+        """Folders above a path. A file or link that its owner put in the place of one is moved aside: what the journal
+        has in that folder was not seen when the folder was replaced. The rows stay: the folder is there again.
+        """
         parent = parent_of(path)
-        if parent and self._folder.lstat(parent) is None:
-            self._folder.make_folder(parent)
+        seen = self._folder.lstat(parent) if parent else None
+        if not parent or (seen is not None and seen.kind == FOLDER):
+            return
+        self._ensure_parent(parent, seq)
+        seen = self._folder.lstat(parent)
+        if seen is not None and seen.kind in (FILE, LINK):
+            self._rename_aside(parent, conflict_path(parent, self._device_name, seq), seq)
+        self._folder.make_folder(parent)
+        self._changed(parent)
 
     def _set_meta(self, entry: Entry, seen: Seen) -> bool:
         if seen.kind in (FILE, LINK):
@@ -316,7 +330,7 @@ class Publisher:
         if pack_expected(present) != expected and present is not None:
             self.move_aside(entry.path, conflict_path(entry.path, self._device_name, entry.seq), entry.seq)
             present = None
-        self._ensure_parent(entry.path)
+        self._ensure_parent(entry.path, entry.seq)
         if self._folder.publish(name, entry.path, present):
             self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
 

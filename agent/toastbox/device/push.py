@@ -53,6 +53,7 @@ class Pusher:
         self._gone_count = 0
         self._hidden: bytes | None = None
         self._seen_any = False
+        self._was_filled = False  # this run has seen something in the folder: it can only have been emptied since
         self.racy: dict[bytes, None] = {}
         self.again = False
         self.behind = 0
@@ -87,9 +88,9 @@ class Pusher:
     def _scan_all(self) -> None:
         self._report.count("scans")
         self._report.forget_reasons()
-        self._seen_any = False
+        self._was_filled, self._seen_any = self._was_filled or self._seen_any, False
         self._compare(self._index.rows(), self._folder.walk(b"", self._enter))
-        if not self._seen_any and len(self._index) and not self.accept_deletes:
+        if not self._seen_any and not self._was_filled and len(self._index) and not self.accept_deletes:
             raise SafetyRefused(
                 "the folder is empty but was not: nothing is deleted; if you emptied it, use --accept-deletes"
             )
@@ -185,7 +186,7 @@ class Pusher:
         elif seen.kind == LINK:
             self._propose_link(row, seen, entry)
         elif not self._propose_rename(seen, entry):
-            base = self._index.list_of(row.entry) if row and row.entry.kind == FILE else b""
+            base = self._index.list_of(row) if row and row.entry.kind == FILE else b""
             self._sender.add_file(Proposal(entry, seen, base), lambda proposal: self._is_news(row, proposal))
 
     def _propose_link(self, row: Row | None, seen: Seen, entry: Entry) -> None:

@@ -10,6 +10,7 @@ import errno
 import hashlib
 from collections import OrderedDict
 
+from toastbox.core.content import list_of
 from toastbox.core.entry import LINK, Entry
 from toastbox.device.folder import Folder, with_executable
 from toastbox.device.index import Index, offset_in
@@ -118,8 +119,10 @@ class Receiver:
 
     def _list(self, entry: Entry) -> bytes:
         """The entry's chunk list, from the entry, the index or the hub."""
-        chunks = self._index.list_of(entry)
-        if chunks or entry.size == 0:
+        if entry.listed:
+            return list_of(entry)
+        chunks = self._index.chunks_of(entry.content)
+        if chunks:
             return chunks
         parts = bytearray()
         total = 1
@@ -128,12 +131,12 @@ class Receiver:
             if not part:
                 raise HostilePeer("the hub sent a chunk list that ends early")
             parts += part
-        entry.chunks = bytes(parts)
+        entry.chunks, entry.listed = bytes(parts), True
         return entry.chunks
 
     def _base(self, entry: Entry, seen: Seen | None) -> bytes:
         row = self._index.get(entry.path.replace(b"/", b"\0")) if seen is not None else None
-        return self._index.list_of(row.entry) if row is not None else b""
+        return self._index.list_of(row) if row is not None else b""
 
     def _resume(self, target: Target, chunks: bytes) -> int:
         """Bytes at the start of a partial file that are right already."""

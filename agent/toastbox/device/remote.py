@@ -46,10 +46,14 @@ class HubClient:
     """`Remote` over one kept connection. One request at a time; `close` may come from another thread."""
 
     def __init__(
-        self, credentials: Credentials, throttle: Throttle | None = None, timeout_s: float = ANSWER_TIMEOUT_S
+        self,
+        credentials: Credentials,
+        up: Throttle | None = None,
+        down: Throttle | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         pin = Pin(certificate_bytes(credentials.ca))
-        self._channel = open_channel(credentials.url, pin, throttle=throttle, timeout_s=timeout_s)
+        self._channel = open_channel(credentials.url, pin, up=up, down=down, timeout_s=timeout_s)
         self._headers = {"Authorization": authorization(credentials)}
 
     # --- the folder
@@ -195,8 +199,7 @@ def _ask_to_pair(channel: Channel, body: bytes) -> dict[str, Any]:
 
 def _credentials(url: str, key: bytes, answer: dict[str, Any]) -> Credentials:
     text = {
-        name: take(answer, name, str)
-        for name in ("name", "folder", "folder_name", "ca", "certificate", "private_key")
+        name: take(answer, name, str) for name in ("name", "folder", "folder_name", "ca", "certificate", "private_key")
     }
     return Credentials(url=url.rstrip("/"), device=take(answer, "device", int), key=key.hex(), **text)
 
@@ -231,9 +234,7 @@ def refusal(status: int, body: bytes) -> ToastboxError:
     if status in BUSY:
         return HubUnreachable(f"the hub cannot answer now ({status} {title or code})")
     if code == "pairing":
-        return AccessDenied(
-            "the hub does not know this code (any more): ask for another with 'toastbox invite'"
-        )
+        return AccessDenied("the hub does not know this code (any more): ask for another with 'toastbox invite'")
     if status in (401, 403):
         return AccessDenied(
             f"the hub refuses this device ({title or code or status}): pair it again with 'toastbox join'"

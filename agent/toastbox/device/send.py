@@ -165,7 +165,7 @@ class Sender:
         left = size
         while True:
             if scanned == len(window.buffer):
-                start = scanned = self._carry(start)
+                start, scanned = 0, self._carry(start)
                 window = self._window
             got = self._folder.read_into(descriptor, window.buffer[scanned:])
             end = scanned + got

@@ -1,0 +1,170 @@
+"""A hub and devices in one process, on real folders, with nothing between them but method calls."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+from toastbox.core.bundle import BundleReader
+from toastbox.device.engine import Engine
+from toastbox.device.folder import Folder
+from toastbox.device.index import Index
+from toastbox.device.interfaces import FolderInfo, SystemClock
+from toastbox.errors import EpochChanged
+from toastbox.hub.home import Home
+from toastbox.hub.journal.base import Device
+from toastbox.hub.refusal import Refusal
+from toastbox.native.arena import Arena
+
+WINDOW = 1 << 19
+
+
+class Inline:
+    """Does at once what is submitted."""
+
+    def submit(self, function: Callable[[], None]) -> "Future[None]":
+        done: Future[None] = Future()
+        try:
+            done.set_result(function())
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+class LocalHub:
+    """The real hub service on a data folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.home = Home(str(path))
+        self.service = self.home.service
+
+    def device(self, name: str) -> Device:
+        for device in self.service.journal.devices(1):
+            if device.name == name:
+                return device
+        number = self.service.journal.add_device(Device(0, 1, name, os.urandom(32), 0, False, ""))
+        self.service.flush()
+        found = self.service.journal.device(number)
+        assert found is not None
+        return found
+
+    def close(self) -> None:
+        self.home.close()
+
+
+class LocalRemote:
+    """`Remote` by method calls. calls: how often each request was made; sent: bytes of bundles."""
+
+    def __init__(self, hub: LocalHub, name: str) -> None:
+        self._service = hub.service
+        self._device = hub.device(name)
+        self.calls: dict[str, int] = {}
+        self.sent = self.fetched = 0
+
+    def _count(self, name: str) -> None:
+        self.calls[name] = self.calls.get(name, 0) + 1
+
+    def folder(self) -> FolderInfo:
+        raise NotImplementedError
+
+    def pull(self, after: int, epoch: int, entries: int, nbytes: int) -> bytes:
+        self._count("pull")
+        try:
+            return self._service.pull(self._device, after, epoch, entries, nbytes)
+        except Refusal as refusal:
+            raise translated(refusal) from refusal
+
+    def commit(self, body: bytes) -> bytes:
+        self._count("commit")
+        try:
+            answer = self._service.commit(self._device, bytes(body))
+        except Refusal as refusal:
+            raise translated(refusal) from refusal
+        self._service.flush()
+        return answer
+
+    def missing(self, hashes: bytes) -> bytes:
+        return self._service.missing(self._device, bytes(hashes))
+
+    def upload(self, parts: list[bytes], total: int) -> None:
+        self._count("upload")
+        self.sent += total
+        reader = BundleReader(1 << 20)
+        chunks = [(d, bytes(c)) for d, c in reader.feed(b"".join(bytes(p) for p in parts)) if c is not None]
+        self._service.store(self._device, chunks)
+        self._service.flush()
+
+    def fetch(self, hashes: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        self._count("fetch")
+        for digest, data in self._service.load(self._device, bytes(hashes)):
+            self.fetched += len(data) if data is not None else 0
+            yield digest, None if data is None else bytes(data)
+
+    def chunk_list(self, content: bytes, start: int, count: int) -> tuple[bytes, int]:
+        return self._service.chunk_list(self._device, content, start, count)
+
+    def close(self) -> None:
+        pass
+
+
+def translated(refusal: Refusal) -> Exception:
+    """What the client makes of a refusal."""
+    if refusal.code == "epoch":
+        return EpochChanged(int(refusal.extra["epoch"]))
+    return refusal
+
+
+class LocalDevice:
+    """A real folder with an engine on it. `restart` is what a kill -9 and a new start do."""
+
+    def __init__(self, hub: LocalHub, root: Path, mode: str = "two-way") -> None:
+        self.root = root
+        (root / ".toastbox").mkdir(parents=True, exist_ok=True)
+        self.hub = hub
+        self.mode = mode
+        self.remote = LocalRemote(hub, root.name)
+        self.arena = Arena(4 << 20, regions={"listings": 64 << 10})
+        self.buffers = [self.arena.buffer(WINDOW) for _ in range(2)] + [self.arena.buffer(WINDOW)]
+        self._open()
+
+    def _open(self) -> None:
+        self.folder = Folder(str(self.root), self.arena.regions["listings"])
+        self.index = Index(str(self.root / ".toastbox/index.db"))
+        self.engine = Engine(
+            self.folder, self.index, self.remote, SystemClock(), self.buffers, Inline(), self.root.name, self.mode
+        )
+        self.engine.start()
+
+    def restart(self) -> None:
+        self.folder.close()
+        self._open()
+
+    def sync(self, accept_deletes: bool = False) -> bool:
+        """Look at everything and go round until in step."""
+        self.engine.dirty.everything = True
+        return self.engine.cycle(accept_deletes)
+
+    def write(self, path: str, data: bytes = b"", mode: int = 0o644) -> None:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        target.chmod(mode)
+
+    def tree(self) -> dict[str, tuple[str, object]]:
+        """Every path with its kind and content."""
+        return dict(sorted(_tree(self.root, self.root)))
+
+
+def _tree(root: Path, folder: Path) -> Iterator[tuple[str, tuple[str, object]]]:
+    for entry in folder.iterdir():
+        name = str(entry.relative_to(root))
+        if name == ".toastbox":
+            continue
+        if entry.is_symlink():
+            yield name, ("link", os.readlink(entry))
+        elif entry.is_dir():
+            yield name, ("folder", None)
+            yield from _tree(root, entry)
+        elif entry.is_file():
+            found = entry.stat()
+            yield name, ("file", (entry.read_bytes(), bool(found.st_mode & 0o100), found.st_mtime_ns))

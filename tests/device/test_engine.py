@@ -1,0 +1,370 @@
+"""The device's loop on real folders, against the real hub service."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from local import LocalDevice, LocalHub
+
+from toastbox.errors import SafetyRefused
+
+Trio = tuple[LocalHub, LocalDevice, LocalDevice]
+
+
+@pytest.fixture
+def trio(tmp_path: Path) -> Iterator[Trio]:
+    hub = LocalHub(tmp_path / "hub")
+    yield hub, LocalDevice(hub, tmp_path / "a"), LocalDevice(hub, tmp_path / "b")
+    hub.close()
+
+
+def settle(*devices: LocalDevice) -> None:
+    """Sync often enough for everything to come round; in the end all are in step."""
+    for _ in range(4):
+        in_step = [device.sync() for device in devices]
+    assert all(in_step), "does not settle"
+
+
+def test_every_kind_arrives(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x.txt", b"hello")
+    a.write("d/e/large.bin", os.urandom(3_000_000), 0o755)
+    a.write("empty")
+    (a.root / "void").mkdir()
+    (a.root / "link").symlink_to("x.txt")
+    (a.root / "dangling").symlink_to("/nowhere/at/all")
+    a.write("naïve/ファイル \\ : ?.txt", b"utf-8")
+    settle(a, b)
+    assert a.tree() == b.tree()
+    assert len(b.tree()) == 10
+
+
+def test_second_run_does_nothing(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("d/x", b"1")
+    settle(a, b)
+    commits = (a.remote.calls.get("commit"), b.remote.calls.get("commit"))
+    assert a.sync() and b.sync()
+    assert (a.remote.calls.get("commit"), b.remote.calls.get("commit")) == commits
+
+
+def test_large_rename_moves_no_content(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("d/large", os.urandom(2_000_000))
+    settle(a, b)
+    inode = (b.root / "d/large").stat().st_ino
+    sent, fetched = a.remote.sent, b.remote.fetched
+    (a.root / "d/large").rename(a.root / "moved")
+    settle(a, b)
+    assert a.tree() == b.tree()
+    assert (a.remote.sent, b.remote.fetched) == (sent, fetched)
+    assert (b.root / "moved").stat().st_ino == inode
+
+
+def test_renamed_folder_moves_its_files(trio: Trio) -> None:
+    _, a, b = trio
+    for number in range(20):
+        a.write(f"old/{number}", os.urandom(1000))
+    settle(a, b)
+    fetched = b.remote.fetched
+    (a.root / "old").rename(a.root / "new")
+    settle(a, b)
+    assert a.tree() == b.tree() and "new/7" in b.tree() and "old" not in b.tree()
+    assert b.remote.fetched == fetched
+
+
+def test_copy_of_a_file_is_not_fetched_again(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("one", os.urandom(700_000))
+    settle(a, b)
+    fetched = b.remote.fetched
+    shutil.copy2(a.root / "one", a.root / "two")
+    settle(a, b)
+    assert a.tree() == b.tree()
+    assert b.remote.fetched == fetched
+
+
+def test_one_inserted_byte_costs_one_chunk(trio: Trio) -> None:
+    _, a, b = trio
+    data = os.urandom(4_000_000)
+    a.write("large", data)
+    settle(a, b)
+    sent, fetched = a.remote.sent, b.remote.fetched
+    a.write("large", data[:1000] + b"!" + data[1000:])
+    settle(a, b)
+    assert a.tree() == b.tree()
+    assert a.remote.sent - sent < 600_000 and b.remote.fetched - fetched < 600_000
+
+
+def test_sparse_file_stays_sparse(trio: Trio) -> None:
+    _, a, b = trio
+    with (a.root / "sparse").open("wb") as file:
+        file.seek(20 << 20)
+        file.write(b"end")
+    settle(a, b)
+    assert a.tree() == b.tree()
+    assert (b.root / "sparse").stat().st_blocks * 512 < 2 << 20
+
+
+def test_conflict_keeps_both_everywhere(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x.txt", b"base")
+    settle(a, b)
+    a.write("x.txt", b"from a")
+    b.write("x.txt", b"from b")
+    settle(a, b)
+    assert a.tree() == b.tree()
+    copies = [name for name in a.tree() if name.startswith("x (conflict b ")]
+    assert len(copies) == 1
+    assert (a.root / "x.txt").read_bytes() == b"from a"
+    assert (a.root / copies[0]).read_bytes() == b"from b"
+
+
+def test_same_edit_on_both_sides_is_no_conflict(trio: Trio) -> None:
+    _, a, b = trio
+    for device in (a, b):
+        device.write("x", b"the same")
+    settle(a, b)
+    assert a.tree() == b.tree() and list(a.tree()) == ["x"]
+
+
+def test_delete_loses_to_edit(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x", b"base")
+    settle(a, b)
+    (a.root / "x").unlink()
+    b.write("x", b"edited")
+    settle(a, b)
+    assert (a.root / "x").read_bytes() == b"edited"
+    assert a.tree() == b.tree()
+
+
+def test_file_becomes_folder_and_back(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x", b"file")
+    a.write("d/e", b"below")
+    settle(a, b)
+    (a.root / "x").unlink()
+    a.write("x/y", b"in folder")
+    shutil.rmtree(a.root / "d")
+    a.write("d", b"now a file")
+    settle(a, b)
+    assert a.tree() == b.tree() and b.tree()["x"][0] == "folder" and b.tree()["d"][0] == "file"
+    shutil.rmtree(b.root / "x")
+    b.write("x", b"a file again")
+    settle(b, a)
+    assert a.tree() == b.tree() and a.tree()["x"][0] == "file"
+
+
+def test_executable_bit_and_time_travel_without_content(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x", os.urandom(300_000))
+    settle(a, b)
+    fetched = b.remote.fetched
+    (a.root / "x").chmod(0o755)
+    os.utime(a.root / "x", ns=(1, 86_400_000_000_007))
+    settle(a, b)
+    assert a.tree() == b.tree()
+    assert (b.root / "x").stat().st_mtime_ns == 86_400_000_000_007
+    assert b.remote.fetched == fetched
+
+
+def test_special_files_are_reported_and_left_alone(trio: Trio) -> None:
+    _, a, b = trio
+    os.mkfifo(a.root / "pipe")
+    a.write("x", b"1")
+    settle(a, b)
+    assert list(b.tree()) == ["x"]
+    assert a.engine.report.reasons() == [(b"pipe", "neither file, folder nor link")]
+
+
+def test_name_that_is_not_utf8_is_reported(trio: Trio) -> None:
+    _, a, b = trio
+    with open(os.path.join(os.fsencode(a.root), b"bad\xff"), "wb"):
+        pass
+    settle(a, b)
+    assert b.tree() == {}
+    assert [path for path, _ in a.engine.report.reasons()] == [b"bad\xff"]
+
+
+def test_hard_links_arrive_as_files(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x", b"linked")
+    os.link(a.root / "x", a.root / "y")
+    settle(a, b)
+    assert a.tree() == b.tree() and len(b.tree()) == 2
+
+
+def test_ignored_paths_stay_where_they_are(trio: Trio) -> None:
+    _, a, b = trio
+    a.write(".toastboxignore", b"*.tmp\nbuild/\n")
+    a.write("x.tmp", b"1")
+    a.write("build/out", b"2")
+    a.write("x.txt", b"3")
+    settle(a, b)
+    assert sorted(b.tree()) == [".toastboxignore", "x.txt"]
+    (a.root / ".toastboxignore").write_bytes(b"")
+    settle(a, b)
+    assert a.tree() == b.tree() and "build/out" in b.tree()
+
+
+def test_ignoring_later_deletes_nothing(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x.log", b"1")
+    settle(a, b)
+    b.write(".toastboxignore", b"*.log\n")
+    settle(a, b)
+    (a.root / "x.log").unlink()
+    settle(a, b)
+    assert "x.log" in b.tree()
+
+
+def test_mass_deletion_waits_for_the_owner(trio: Trio) -> None:
+    _, a, b = trio
+    for number in range(80):
+        a.write(f"d/{number}", b"%d" % number)
+    settle(a, b)
+    for number in range(60):
+        (a.root / f"d/{number}").unlink()
+    a.sync()
+    assert a.engine.report.held_deletes == 60
+    b.sync()
+    assert len(b.tree()) == 81
+    assert a.sync(accept_deletes=True)
+    settle(a, b)
+    assert a.tree() == b.tree() and len(b.tree()) == 21
+
+
+def test_emptied_folder_is_refused(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x", b"1")
+    settle(a, b)
+    (a.root / "x").unlink()
+    a.restart()
+    with pytest.raises(SafetyRefused, match="empty"):
+        a.sync()
+    settle(b)
+    assert "x" in b.tree()
+
+
+def test_vanished_folder_is_refused(trio: Trio) -> None:
+    _, a, _ = trio
+    a.write("x", b"1")
+    a.sync()
+    a.root.rename(a.root.parent / "elsewhere")
+    with pytest.raises(SafetyRefused, match="vanished"):
+        a.sync()
+
+
+def test_unreadable_folder_is_not_a_deletion(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    a.write("d/x", b"1")
+    a.write("y", b"2")
+    settle(a, b)
+    listing = a.folder._list
+
+    def refuse(path: bytes, after: bytes) -> object:
+        if path == b"d":
+            raise PermissionError(13, "Permission denied")
+        return listing(path, after)
+
+    monkeypatch.setattr(a.folder, "_list", refuse)
+    settle(a, b)
+    assert "d/x" in b.tree()
+    assert a.engine.report.reasons() == [(b"d", "cannot be listed: Permission denied")]
+
+
+def test_receive_only_sends_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    hub = LocalHub(tmp_path / "hub")
+    a, b = LocalDevice(hub, tmp_path / "a"), LocalDevice(hub, tmp_path / "b", "receive-only")
+    a.write("x", b"1")
+    settle(a, b)
+    b.write("x", b"local")
+    b.write("own", b"mine")
+    settle(b, a)
+    assert "own" not in a.tree()
+    a.write("x", b"2")
+    settle(a, b)
+    assert (b.root / "x").read_bytes() == b"2"
+    assert b"local" in [data[1][0] for data in b.tree().values() if data[0] == "file"]
+    hub.close()
+
+
+def test_send_only_keeps_its_files(tmp_path: Path) -> None:
+    hub = LocalHub(tmp_path / "hub")
+    a, b = LocalDevice(hub, tmp_path / "a", "send-only"), LocalDevice(hub, tmp_path / "b")
+    a.write("x", b"1")
+    a.write("y", b"1")
+    settle(a, b)
+    b.write("x", b"2")
+    (b.root / "y").unlink()
+    settle(b, a)
+    assert (a.root / "x").read_bytes() == b"1"
+    a.write("x", b"3")
+    a.write("y", b"4")
+    settle(a, b)
+    assert (b.root / "x").read_bytes() == b"3" and (b.root / "y").read_bytes() == b"4"
+    hub.close()
+
+
+def test_interrupted_download_goes_on_where_it_stopped(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    a.write("large", os.urandom(8_000_000))
+    a.sync()
+    fetch = b.remote.fetch
+
+    def breaking(hashes: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        for number, item in enumerate(fetch(hashes)):
+            if number == 60:
+                raise ConnectionError("cut")
+            yield item
+
+    monkeypatch.setattr(b.remote, "fetch", breaking)
+    with pytest.raises(ConnectionError):
+        b.sync()
+    monkeypatch.undo()
+    before = b.remote.fetched
+    b.restart()
+    settle(b)
+    assert a.tree() == b.tree()
+    assert before > 3_000_000 and b.remote.fetched - before < 8_000_000 - before + 600_000
+
+
+def test_folder_larger_than_the_listing_region(trio: Trio) -> None:
+    _, a, b = trio
+    for number in range(1500):
+        a.write(f"d/{number:05}-with-a-name-of-some-length", b"")
+    settle(a, b)
+    assert len(b.tree()) == 1501
+    (a.root / "d/00700-with-a-name-of-some-length").unlink()
+    settle(a, b)
+    assert len(b.tree()) == 1500
+
+
+def test_symbolic_link_in_the_way_is_not_followed(trio: Trio, tmp_path: Path) -> None:
+    _, a, b = trio
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    a.write("d/x", b"1")
+    settle(a, b)
+    shutil.rmtree(b.root / "d")
+    (b.root / "d").symlink_to(outside)
+    a.write("d/y", b"2")
+    settle(a, b)
+    assert list(outside.iterdir()) == []
+    assert a.tree() == b.tree()
+
+
+def test_restored_hub_loses_no_edit(trio: Trio, tmp_path: Path) -> None:
+    hub, a, b = trio
+    a.write("x", b"1")
+    settle(a, b)
+    a.write("x", b"2")
+    a.write("new", b"n")
+    settle(a, b)
+    hub.service.renew_epoch("test")
+    settle(a, b)
+    assert a.tree() == b.tree()
+    assert (a.root / "x").read_bytes() == b"2" and (a.root / "new").read_bytes() == b"n"
