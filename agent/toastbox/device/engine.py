@@ -21,10 +21,11 @@ from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock, PeerSource, Remote
-from toastbox.device.publish import Echo, Publisher
+from toastbox.device.publish import Echo, Publisher, record_of
 from toastbox.device.push import Pusher
 from toastbox.device.reading import Reader
 from toastbox.device.receive import PARTIAL, Receiver
+from toastbox.device.recovery import Recovery
 from toastbox.device.report import Report
 from toastbox.device.seen import OTHER, Seen
 from toastbox.device.send import Background, Proposal, Sender
@@ -69,6 +70,7 @@ class Engine:
         self._reader = Reader(folder, buffers[2])
         self._receiver = Receiver(folder, index, remote, peers)
         self._publisher = Publisher(folder, index, device_name, self._hold, self.dirty.add)
+        self._recovery = Recovery(folder, index, self._publisher, device_name, self.dirty.add)
         sender = Sender(folder, remote, buffers[:2], background, self._answered)
         self._pusher = Pusher(folder, index, sender, self._reader, clock, self.report, self._ignored, self.dirty.add)
         self._device_name = device_name
@@ -85,10 +87,7 @@ class Engine:
     def start(self) -> None:
         """Take up what a crash left. Raises SafetyRefused, DeviceFailing."""
         self._folder.check()
-        self._publisher.recover()
-        for name in self._folder.stage_names():
-            if not name.startswith(PARTIAL):
-                self._folder.stage_remove(name)
+        self._recovery.run()
         self._load_rules()
         self._tell()
 
@@ -259,9 +258,7 @@ class Engine:
 
     def _hold(self, entry: Entry, reason: str) -> None:
         """Remember an entry that cannot be applied here; it is tried again at the next start or safety pull."""
-        form = wire.default_form(entry)
-        record = wire.encode_entry(entry, wire.ELSEWHERE if form == wire.LIST else form)
-        self._index.hold(key_of(entry.path), reason, record)
+        self._index.hold(key_of(entry.path), reason, record_of(entry))
 
     # --- pushing
 

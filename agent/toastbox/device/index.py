@@ -216,7 +216,7 @@ class Index:
 
     def _drop_list(self, content: bytes) -> None:
         """Remove a chunk list unless another row still has that content."""
-        users = self._db.execute("SELECT content FROM entry WHERE prefix = ?", (prefix_of(content),))
+        users = self._db.execute("SELECT content FROM entry WHERE prefix = ? AND prefix != 0", (prefix_of(content),))
         if not any(found == content for (found,) in users):
             self._db.execute("DELETE FROM list WHERE content = ?", (content,))
 
@@ -269,7 +269,7 @@ class Index:
     def holders(self, digest: bytes) -> Iterator[tuple[Row, int]]:
         """(row, offset) of files that held this chunk when last seen: to be read and verified."""
         prefix = prefix_of(digest)
-        query = f"SELECT {COLUMNS} FROM entry WHERE prefix = ? LIMIT 4"
+        query = f"SELECT {COLUMNS} FROM entry WHERE prefix = ? AND prefix != 0 LIMIT 4"
         for columns in self._db.execute(query, (prefix,)).fetchall():
             if columns[6] == digest:
                 yield Row(columns), 0

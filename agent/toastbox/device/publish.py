@@ -5,7 +5,7 @@ The order, and why nothing is ever half (core/apply.py has the table):
     stage -> intents (transaction) -> flush -> rename into place -> rows and cursor (transaction)
 
 The flush makes the staged bytes durable before they get their name. A row or a cursor can reach the disk before the
-rename it speaks of, but never without the intent from which `recover` finishes the work. Intents are dropped once a
+rename it speaks of, but never without the intent from which recovery.py finishes the work. Intents are dropped once a
 flush of the whole file system has made the renames of their batch durable.
 """
 
@@ -18,7 +18,7 @@ from toastbox.core.entry import DELETED, EXECUTABLE, FILE, FOLDER, LINK, Entry
 from toastbox.core.names import conflict_path, key_of, parent_of
 from toastbox.core.plan import Plan
 from toastbox.device.folder import Folder
-from toastbox.device.index import NO_SIGNATURE, Index
+from toastbox.device.index import Index
 from toastbox.device.receive import NO_ROOM, Target
 from toastbox.device.seen import Seen
 from toastbox.errors import DeviceFailing
@@ -135,14 +135,14 @@ class Publisher:
 
     def move_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
         """Move a local version out of the journal's way; it is proposed under its new name."""
-        self._rename_aside(path, new_path, seq)
+        self.rename_aside(path, new_path, seq)
         key = key_of(path)
         with self._index.transaction():
             for below in self._index.keys_descending(key):
                 self._index.delete(below)
             self._index.delete(key)
 
-    def _rename_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
+    def rename_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
         while not self._folder.move(path, new_path):
             new_path = conflict_path(new_path, self._device_name, seq)
         self._changed(new_path)
@@ -154,7 +154,7 @@ class Publisher:
             (
                 t.name.encode(),
                 t.seen.inode if t.seen else 0,
-                _record(t.entry),
+                record_of(t.entry),
                 pack_expected(seen.get(t.entry.path)),
             )
             for t in ready.values()
@@ -163,7 +163,7 @@ class Publisher:
         renamed = [(RENAME + old, old, entry) for old, _, entry in plan.renames]
         for name, path, entry in removed + renamed:
             if path in seen:
-                intents.append((name, seen[path].inode, _record(entry), pack_expected(seen[path])))
+                intents.append((name, seen[path].inode, record_of(entry), pack_expected(seen[path])))
         if intents:
             with self._index.transaction():
                 self._index.intend(self._batch, intents)
@@ -210,13 +210,13 @@ class Publisher:
         return False
 
     def _make_folder(self, entry: Entry) -> bool:
-        self._ensure_parent(entry.path, entry.seq)
+        self.ensure_parent(entry.path, entry.seq)
         self._folder.make_folder(entry.path)
         self._rows.append((entry, self._folder.lstat(entry.path)))
         return True
 
     def _rename(self, old: bytes, new: bytes, entry: Entry, deletion: Entry) -> bool:
-        self._ensure_parent(new, entry.seq)
+        self.ensure_parent(new, entry.seq)
         if not self._folder.move(old, new):
             self._retry(entry)
             self._retry(deletion)
@@ -242,7 +242,7 @@ class Publisher:
 
     def _put(self, target: Target, replaces: Seen | None) -> bool:
         entry = target.entry
-        self._ensure_parent(entry.path, entry.seq)
+        self.ensure_parent(entry.path, entry.seq)
         if target.seen is not None:
             self.echo.expect(entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
         if not self._folder.publish(target.name, entry.path, replaces):
@@ -259,7 +259,7 @@ class Publisher:
             seen.inode = 0
         return seen
 
-    def _ensure_parent(self, path: bytes, seq: int) -> None:
+    def ensure_parent(self, path: bytes, seq: int) -> None:
         """Folders above a path. A file or link that its owner put in the place of one is moved aside: what the journal
         has in that folder was not seen when the folder was replaced. The rows stay: the folder is there again.
         """
@@ -267,10 +267,10 @@ class Publisher:
         seen = self._folder.lstat(parent) if parent else None
         if not parent or (seen is not None and seen.kind == FOLDER):
             return
-        self._ensure_parent(parent, seq)
+        self.ensure_parent(parent, seq)
         seen = self._folder.lstat(parent)
         if seen is not None and seen.kind in (FILE, LINK):
-            self._rename_aside(parent, conflict_path(parent, self._device_name, seq), seq)
+            self.rename_aside(parent, conflict_path(parent, self._device_name, seq), seq)
         self._folder.make_folder(parent)
         self._changed(parent)
 
@@ -288,64 +288,8 @@ class Publisher:
         self.again.append(entry)
         self._changed(entry.path)
 
-    # --- after a crash
 
-    def recover(self) -> None:
-        """Finish what the intents tell of; then nothing of the last run is left but whole files.
-
-        A staged name with its own inode was never published, or the rename was lost: publish it, after what is at its
-        path has been found to be what it was to replace; anything else there is its owner's and is moved aside.
-        """
-        for name, inode, record, expected in self._index.intents():
-            entry = wire.decode_entry(record, 0, len(record))[0].entry
-            if name == REMOVAL:
-                self._recover_removal(entry, expected)
-            elif name.startswith(RENAME):
-                self._recover_rename(name[1:], entry, expected)
-            else:
-                self._recover_staged(name.decode(), inode, entry, expected)
-        with self._index.transaction():
-            self._index.drop_intents(self._batch + (1 << 40))
-
-    def _recover_removal(self, entry: Entry, expected: bytes) -> None:
-        seen = self._folder.lstat(entry.path)
-        row = self._index.get(key_of(entry.path))
-        if seen is not None and row is None and pack_expected(seen) == expected:
-            self._folder.remove(entry.path, seen)
-
-    def _recover_rename(self, old: bytes, entry: Entry, expected: bytes) -> None:
-        seen = self._folder.lstat(old)
-        gone = self._index.get(key_of(old)) is None
-        if seen is not None and gone and pack_expected(seen) == expected and self._folder.move(old, entry.path):
-            self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
-
-    def _recover_staged(self, name: str, inode: int, entry: Entry, expected: bytes) -> None:
-        staged = self._folder.stage_stat(name)
-        if staged is None:
-            return
-        if staged.inode != inode:
-            self._keep_displaced(name, staged, entry, expected)
-            return
-        present = self._folder.lstat(entry.path)
-        if pack_expected(present) != expected and present is not None:
-            self.move_aside(entry.path, conflict_path(entry.path, self._device_name, entry.seq), entry.seq)
-            present = None
-        self._ensure_parent(entry.path, entry.seq)
-        if self._folder.publish(name, entry.path, present):
-            self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
-
-    def _keep_displaced(self, name: str, staged: Seen, entry: Entry, expected: bytes) -> None:
-        """The exchange was done; what is staged now is the version it replaced, or an edit nobody has seen."""
-        if pack_expected(staged) == expected:
-            self._folder.stage_remove(name)
-            return
-        path = conflict_path(entry.path, self._device_name, entry.seq)
-        while not self._folder.restore_displaced(name, path):
-            path = conflict_path(path, self._device_name, entry.seq)
-        self._changed(path)
-
-
-def _record(entry: Entry) -> bytes:
+def record_of(entry: Entry) -> bytes:
     """An entry without its chunk list, to be kept in the index."""
     form = wire.default_form(entry)
     return wire.encode_entry(entry, wire.ELSEWHERE if form == wire.LIST else form)

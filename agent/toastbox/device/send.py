@@ -1,7 +1,7 @@
 """From changed files to the hub: read, cut, hash, upload what is missing, commit.
 
-A *window* is a buffer of the arena. Files are read into it, cut into chunks and hashed there, and it leaves for the hub
-when it is full: which chunks are missing, those chunks, then the commit of every file that is complete. Two windows take
+A *window* is a buffer of the arena. Files are read into it, cut and hashed there, and it leaves for the hub
+when it is full: which chunks are missing, those chunks, then the commit of every complete file. Two windows take
 turns, so that one is filled while the other is on the wire. A file larger than the window passes through it piece by
 piece; what was uploaded stays on the hub, so an interrupted upload goes on where it stopped.
 

@@ -23,7 +23,8 @@ CURABLE = (HubUnreachable, HubRefused, HostilePeer, AccessDenied)
 class Worker(threading.Thread):
     """Runs an engine. ended(error): called once, in this thread, when it stops; None when it was asked to.
 
-    reached(): after every round in which the hub answered. safety_s: an own pull at least this often (jittered), whatever the hub says.
+    reached(): after every round in which the hub answered. safety_s: an own pull at least this often (jittered),
+    whatever the hub says.
     """
 
     def __init__(

@@ -1,0 +1,93 @@
+"""The first thing a start does: finish what a crash left of the last batches (decided in core/apply.py).
+
+Then nothing is left of the last run but whole files, and partial transfers that go on.
+"""
+
+from collections.abc import Callable
+
+from toastbox.core import apply, wire
+from toastbox.core.entry import Entry
+from toastbox.core.names import conflict_path, key_of
+from toastbox.device.folder import Folder
+from toastbox.device.index import NO_SIGNATURE, Index
+from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected
+from toastbox.device.receive import PARTIAL
+from toastbox.device.seen import Seen
+
+ALL_BATCHES = 1 << 62
+
+
+class Recovery:
+    """Goes through the intents. changed(path): to be looked at again, because its owner's version was moved there."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        index: Index,
+        publisher: Publisher,
+        device_name: str,
+        changed: Callable[[bytes], None],
+    ) -> None:
+        self._folder = folder
+        self._index = index
+        self._publisher = publisher
+        self._device_name = device_name
+        self._changed = changed
+
+    def run(self) -> None:
+        """Raises OSError, DeviceFailing; may be run again."""
+        for name, inode, record, expected in self._index.intents():
+            entry = wire.decode_entry(record, 0, len(record))[0].entry
+            if name == REMOVAL:
+                self._removal(entry, expected)
+            elif name.startswith(RENAME):
+                self._rename(name[1:], entry, expected)
+            else:
+                self._staged(name.decode(), inode, entry, expected)
+        with self._index.transaction():
+            self._index.drop_intents(ALL_BATCHES)
+        for left in self._folder.stage_names():
+            if not left.startswith(PARTIAL):
+                self._folder.stage_remove(left)
+
+    def _removal(self, entry: Entry, expected: bytes) -> None:
+        seen = self._folder.lstat(entry.path)
+        known = self._index.get(key_of(entry.path)) is not None
+        if seen is not None and apply.recover_removal(pack_expected(seen), expected, known) == apply.REMOVE:
+            self._folder.remove(entry.path, seen)
+
+    def _rename(self, old: bytes, entry: Entry, expected: bytes) -> None:
+        seen = self._folder.lstat(old)
+        known = self._index.get(key_of(old)) is not None
+        if seen is None or apply.recover_removal(pack_expected(seen), expected, known) != apply.REMOVE:
+            return
+        self._publisher.ensure_parent(entry.path, entry.seq)
+        if self._folder.move(old, entry.path):
+            self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
+
+    def _staged(self, name: str, inode: int, entry: Entry, expected: bytes) -> None:
+        staged, present = self._folder.stage_stat(name), self._folder.lstat(entry.path)
+        found_inode = None if staged is None else staged.inode
+        action = apply.recover(inode, found_inode, pack_expected(staged), pack_expected(present), expected)
+        if action == apply.DISCARD:
+            self._folder.stage_remove(name)
+        elif action == apply.KEEP_COPY:
+            self._keep_copy(name, entry)
+        elif action == apply.SET_ASIDE:
+            path = conflict_path(entry.path, self._device_name, entry.seq)
+            self._publisher.move_aside(entry.path, path, entry.seq)
+            self._publish(name, entry, None)
+        elif action == apply.PUBLISH:
+            self._publish(name, entry, present)
+
+    def _publish(self, name: str, entry: Entry, replaces: Seen | None) -> None:
+        self._publisher.ensure_parent(entry.path, entry.seq)
+        if self._folder.publish(name, entry.path, replaces):
+            self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
+
+    def _keep_copy(self, name: str, entry: Entry) -> None:
+        """An edit that nobody has seen was exchanged out of its place."""
+        path = conflict_path(entry.path, self._device_name, entry.seq)
+        while not self._folder.restore_displaced(name, path):
+            path = conflict_path(path, self._device_name, entry.seq)
+        self._changed(path)
