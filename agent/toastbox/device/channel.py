@@ -29,10 +29,10 @@ Check = Callable[[ssl.SSLSocket], None]
 
 
 class Channel:
-    """A connection to host:port. check: called after the handshake; raises if the other side is not the right
-    one.
+    """A connection to host:port. up, down: bandwidth limits of bodies.
 
-    Used by one thread; `close` may be called by any.
+    check: called after the handshake; raises if the other side is not the right one. Used by one thread;
+    `close` may be called by any.
     """
 
     def __init__(
