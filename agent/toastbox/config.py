@@ -7,8 +7,10 @@ line come after, by `dataclasses.replace`.
 """
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -198,6 +200,13 @@ def example(table: type) -> str:
         lines += [f"## {line}" for line in field.metadata["words"].splitlines()]
         lines += [f"# {field.name} = {kind.write(field.default)}", ""]
     return "\n".join(lines)
+
+
+def write_example(path: Path, table: type) -> None:
+    """Put the example at `path`, and the folders above it, unless a file is there; nobody else may read it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError), open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(example(table))
 
 
 def _load(table: type[T], path: Path) -> T:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 64
 MAX_CODE = 256
+FIND_S = 5.0
 
 
 # --- join
@@ -31,11 +32,12 @@ def join(options: argparse.Namespace) -> int:
     name = options.name if options.name is not None else socket.gethostname()
     if not 0 < len(name.encode()) <= MAX_NAME or not name.isprintable():
         raise WrongUse(f"a device's name has 1 to {MAX_NAME} printable bytes: choose one with --name")
+    fingerprint = fingerprint_of(code)
     with Store.create(options.folder) as store:
         if store.joined() and not options.again:
             raise WrongUse(f"{store.folder} is paired already{_as_whom(store)}: to pair it anew, add --again")
         with store.locked():
-            url = options.hub or find_hub(code)
+            url = options.hub or find_hub(fingerprint)
             credentials = remote.pair(url, code, name, store.pairing_key(code))
             store.accept(credentials)
             store.remember_root()
@@ -57,20 +59,25 @@ def _welcome(store: Store, credentials: "Credentials") -> None:
     )
 
 
-def find_hub(code: str) -> str:
-    """URL of the hub on the LAN that printed this code. WrongUse: none is found, or the code is mistyped."""
+def fingerprint_of(code: str) -> bytes:
+    """The hub's fingerprint in a pairing code. WrongUse: it is mistyped."""
     from toastbox.core.pairing import decode_code
-    from toastbox.device.announce import discover
 
     try:
-        fingerprint, _ = decode_code(code)
+        return decode_code(code)[0]
     except ValueError as error:
         raise WrongUse(f"this is not a pairing code ({error}): copy it whole, or ask for another") from error
+
+
+def find_hub(fingerprint: bytes) -> str:
+    """URL of the hub on the LAN that has this fingerprint. WrongUse: none is found."""
+    from toastbox.device.announce import discover
+
     with Progress() as progress:
         progress.show("looking for the hub on the LAN")
-        for found in discover(5.0):
+        for found in discover(FIND_S):
             if found.role == "hub" and found.id == fingerprint.hex():
-                return found.url
+                return str(found.url)
     raise WrongUse("the hub of this code is not found on the LAN: name it with --hub https://HOST:PORT")
 
 

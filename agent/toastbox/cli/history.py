@@ -68,10 +68,10 @@ def _row(entry: dict[str, Any]) -> tuple[object, ...]:
 @contextmanager
 def _history(options: argparse.Namespace, place: Path) -> Iterator[History]:
     if options.data:
-        from toastbox.hub.admin import Admin
+        from toastbox.cli.hub import open_hub
 
-        with Admin(options.data) as admin:
-            yield admin.history(options.folder)
+        with open_hub(options.data) as admin:
+            yield admin.history(options.folder or "")
         return
     if options.folder:
         raise WrongUse("--folder names a folder of a hub: give --data too")

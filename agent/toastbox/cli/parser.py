@@ -215,7 +215,7 @@ def _invite(commands: Commands) -> None:
         default="10m",
         help="its lifetime (default: 10m)",
     )
-    parser.add_argument("--folder", metavar="NAME", help="made when missing (default: the hub's first)")
+    parser.add_argument("--folder", metavar="NAME", help="made when missing (default: the only one)")
 
 
 def _devices(commands: Commands) -> None:

@@ -38,8 +38,7 @@ class Parts:
         self.arena = make_arena(settings)
         self.folder = Folder(str(store.folder), self.arena.regions["listings"])
         self.index = Index(store.index_path, settings.sqlite_cache)
-        limit = Throttle(settings.limit_up, self.clock.monotonic_s, self.clock.sleep)
-        self.remote = HubClient(credentials, limit if settings.limit_up else None)
+        self.remote = HubClient(credentials, self._throttle(settings.limit_up), self._throttle(settings.limit_down))
         self.background = ThreadPoolExecutor(1, thread_name_prefix="toastbox-send")
         sizes = (settings.window, settings.window, LEAST_WINDOW)
         self.engine = Engine(
@@ -53,6 +52,9 @@ class Parts:
             settings.mode,
             peers,
         )
+
+    def _throttle(self, limit: int) -> Throttle | None:
+        return Throttle(limit, self.clock.monotonic_s, self.clock.sleep) if limit else None
 
     def close(self) -> None:
         self.background.shutdown()

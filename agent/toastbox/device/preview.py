@@ -124,8 +124,8 @@ class Preview:
 
     def _going(self) -> Iterator[Step]:
         walk = self._folder.walk(b"", self._enter)
-        for row, seen in diff.merge(self._index.rows(), walk):  # type: ignore[no-untyped-call]
-            path = row.entry.path if row is not None else seen.path
+        for row, seen in diff.merge(self._index.rows(), walk):
+            path = row.entry.path if row is not None else seen.path if seen is not None else b""
             if self._is_news(path) or self._left_alone(path, seen):
                 continue
             what = self._change(row, seen)
