@@ -62,8 +62,8 @@ class Pairing:
         self._journal.put_invite(Invite(sha256(secret).digest(), folder.number, now_s + ttl_s, b"", ""))
         return encode_code(self._authority.fingerprint[:16], secret)
 
-    def pair(self, body: bytes, address: str) -> bytes:
-        """The answer to a pairing request, JSON. Raises Refusal."""
+    def pair(self, body: bytes, address: str) -> tuple[bytes, int | None]:
+        """The answer to a pairing request (JSON), and the folder that has a new device. Raises Refusal."""
         self._wrong.check(address)
         secret, name, key = _parse(body)
         invite = self._journal.invite(sha256(secret).digest())
@@ -71,10 +71,10 @@ class Pairing:
             self._wrong.note(address)
             raise Refusal("pairing", 403, "the code is wrong, used or expired: get a new one")
         if invite.answer:
-            return invite.answer.encode()
+            return invite.answer.encode(), None
         answer = json.dumps(self._add(invite, name, key))
         self._journal.put_invite(invite._replace(key=key, answer=answer))
-        return answer.encode()
+        return answer.encode(), invite.folder
 
     def _add(self, invite: Invite, name: str, key: bytes) -> dict[str, Any]:
         folder = self._journal.read_folder(invite.folder)

@@ -31,6 +31,7 @@ from toastbox.hub.commit import Judge
 from toastbox.hub.guard import DeletionGuard
 from toastbox.hub.headfile import HeadFile
 from toastbox.hub.journal.base import Device, Journal
+from toastbox.hub.pairing import Pairing
 from toastbox.hub.pull import Puller
 from toastbox.hub.refusal import Refusal, bad_request, not_found, too_large, wrong_epoch
 
@@ -180,6 +181,14 @@ class HubService:
         self.journal.set_revoked(device.number)
         self._after_flush.append(lambda listener: listener.device_revoked(device.number))
         self.note_peers(device.folder)
+
+    def pair(self, pairing: Pairing, body: bytes, address: str) -> bytes:
+        """Writes. The answer to a pairing request; a new device is told to the others after the flush."""
+        answer, folder = pairing.pair(body, address)
+        if folder is not None:
+            self.note_peers(folder)
+            self.flush()
+        return answer
 
     def note_peers(self, folder: int) -> None:
         """Writes. The folder's devices have changed: say so after the flush."""

@@ -53,13 +53,17 @@ class PruneStore(ChunkStore, Protocol):
     """Mark and sweep, in slices short enough to run between commits (hub/prune.py)."""
 
     def mark_start(self) -> None:
-        """Forget all marks."""
+        """Forget all marks; sweep() begins anew."""
 
     def mark(self, folder: int, hashes: Iterable[bytes]) -> None:
         """These are in use."""
 
-    def sweep(self, before_s: int, limit: int) -> int:
-        """Drop up to limit unmarked chunks stored before that time; return how many went."""
+    def sweep(self, before_s: int, limit: int) -> int | None:
+        """Look at the next limit chunks; drop those not marked and stored before that time.
+
+        How many went; None: all have been looked at. Raises DeviceFailing, and drops nothing, if a rollback()
+        has taken marks back since mark_start().
+        """
 
     def compact(self, limit_bytes: int) -> int | None:
         """Free the room of dropped chunks, a step of about limit_bytes. Bytes freed; None: nothing to do."""

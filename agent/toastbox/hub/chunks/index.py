@@ -31,15 +31,17 @@ _MARKS = """
 _ADD = "INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?)"
 _WHERE = "SELECT pack, offset, size FROM chunk WHERE folder = ? AND digest = ?"
 _MANY = "SELECT digest, pack, offset, size FROM chunk WHERE folder = ? AND digest IN ({})"
-_UNUSED = """
-    SELECT c.folder, c.digest FROM chunk AS c
+_EXAMINE = """
+    SELECT c.folder, c.digest, u.digest IS NULL AND c.stored_s < ? FROM chunk AS c
     LEFT JOIN used AS u ON u.folder = c.folder AND u.digest = c.digest
-    WHERE (c.folder, c.digest) > (?, ?) AND u.digest IS NULL AND c.stored_s < ?
-    ORDER BY c.folder, c.digest LIMIT ?"""
+    WHERE (c.folder, c.digest) > (?, ?) ORDER BY c.folder, c.digest LIMIT ?"""
 _OF_PACK = """
     SELECT folder, digest, offset, size FROM chunk WHERE (folder, digest) > (?, ?) AND pack = ?
     ORDER BY folder, digest LIMIT ?"""
 _LOOKUP = 256  # digests in one query
+
+
+Name = tuple[int, bytes]  # folder, digest: the order of the index
 
 
 class Place(NamedTuple):
@@ -108,19 +110,22 @@ class ChunkIndex:
         rows = ((folder, digest) for digest in hashes)
         self._writing().executemany("INSERT OR IGNORE INTO used VALUES (?, ?)", rows)
 
-    def sweep(self, after: tuple[int, bytes], before_s: int, limit: int) -> list[tuple[int, bytes]]:
-        """Drop up to limit unmarked rows older than before_s past (folder, digest) after; return them."""
+    def sweep(self, after: Name, before_s: int, limit: int) -> tuple[Name, int] | None:
+        """Look at limit rows past after, drop the unmarked ones older than before_s; (last one, dropped)."""
         connection = self._writing()
-        dead = connection.execute(_UNUSED, (*after, before_s, limit)).fetchall()
+        rows = connection.execute(_EXAMINE, (before_s, *after, limit)).fetchall()
+        if not rows:
+            return None
+        dead = [(folder, digest) for folder, digest, is_dead in rows if is_dead]
         connection.executemany("DELETE FROM chunk WHERE folder = ? AND digest = ?", dead)
-        return dead
+        return rows[-1][:2], len(dead)
 
     def live_bytes(self) -> dict[int, tuple[int, int]]:
         """For each pack with live chunks: their number and bytes. Reads the whole table."""
         query = "SELECT pack, count(*), sum(size) FROM chunk GROUP BY pack"
         return {pack: (count, size) for pack, count, size in self._writer.execute(query)}
 
-    def of_pack(self, pack: int, after: tuple[int, bytes], limit: int) -> list[tuple[int, bytes, int, int]]:
+    def of_pack(self, pack: int, after: Name, limit: int) -> list[tuple[int, bytes, int, int]]:
         """Up to limit (folder, digest, offset, size) of a pack past (folder, digest) after, in that order."""
         return self._writer.execute(_OF_PACK, (*after, pack, limit)).fetchall()
 

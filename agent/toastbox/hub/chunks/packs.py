@@ -21,7 +21,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
-from toastbox.errors import DamagedData
+from toastbox.errors import DamagedData, DeviceFailing
 from toastbox.hub.chunks.base import Buffer
 from toastbox.hub.chunks.index import VERSION, ChunkIndex, Place
 from toastbox.hub.chunks.packfile import (
@@ -54,6 +54,7 @@ class PackStore:
         self._tail = PackTail(path, pack_bytes)
         self._damaged: set[tuple[int, bytes]] = set()
         self._swept = (0, b"")
+        self._marks_hold = False
         self._emptied: int | None = None  # the pack compact() is at work on
         self._copied = (0, b"")  # how far, in order of the index
         self._sync_failed = False
@@ -106,6 +107,7 @@ class PackStore:
 
     def rollback(self) -> None:
         """After a failed sync nothing past the mark is believed: the kernel may have dropped those pages."""
+        self._marks_hold = False
         with storage_errors():
             self._index.rollback()
             if self._sync_failed:
@@ -123,15 +125,19 @@ class PackStore:
     def mark_start(self) -> None:
         self._swept = (0, b"")
         self._index.forget_marks()
+        self._marks_hold = True
 
     def mark(self, folder: int, hashes: Iterable[bytes]) -> None:
         self._index.mark(folder, hashes)
 
-    def sweep(self, before_s: int, limit: int) -> int:
-        dead = self._index.sweep(self._swept, before_s, limit)
-        if dead:
-            self._swept = dead[-1]
-        return len(dead)
+    def sweep(self, before_s: int, limit: int) -> int | None:
+        if not self._marks_hold:
+            raise DeviceFailing("pruning was interrupted by a full or failing disk: try it again")
+        swept = self._index.sweep(self._swept, before_s, limit)
+        if swept is None:
+            return None
+        self._swept, dropped = swept
+        return dropped
 
     def compact(self, limit_bytes: int) -> int | None:
         """One pack that is half dead or more is emptied into the tail, then removed.

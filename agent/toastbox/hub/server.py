@@ -1,0 +1,141 @@
+"""A running hub: everything put together, listening, until told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from toastbox.config import HubSettings
+from toastbox.errors import WrongUse
+from toastbox.hub.connections import Connections
+from toastbox.hub.control import ControlServer
+from toastbox.hub.groupcommit import GroupCommit
+from toastbox.hub.home import Home
+from toastbox.hub.keys import server_context, webhook_context
+from toastbox.hub.operations import Operations
+from toastbox.hub.prune import Pruner
+from toastbox.hub.push import Push
+from toastbox.hub.routes import Routes
+from toastbox.hub.subscribers import Subscribers
+from toastbox.hub.webhooks import Webhooks
+from toastbox.quantity import parse_address, show_address
+
+_log = logging.getLogger(__name__)
+_HANDSHAKE_S = 10.0
+_STOP_S = 1.0
+_SWITCH_S = 0.0005
+_BACKLOG = 1024
+
+
+class HubServer:
+    """Serves an open data folder inside the running event loop."""
+
+    def __init__(self, home: Home, settings: HubSettings) -> None:
+        loop = asyncio.get_running_loop()
+        service = home.service
+        self._home = home
+        self._settings = settings
+        self.writer = GroupCommit(service, loop)
+        self.subscribers = Subscribers()
+        self._webhooks = Webhooks(webhook_context(home.authority.certificate_pem), service.clock)
+        self._routes = Routes(service, home.pairing, self.writer, self.subscribers, self._webhooks, settings.max_body)
+        self.connections = Connections(
+            self._routes.handle,
+            loop,
+            settings.max_connections,
+            settings.max_connections_per_device,
+            settings.header_timeout_s,
+        )
+        self._routes.connections = self.connections
+        service.listeners.append(Push(service, loop, self.subscribers, self._webhooks, self.connections.cut))
+        self._control = ControlServer(home.path, Operations(home, self.writer.call))
+        self._server: asyncio.Server | None = None
+        self._pruning: asyncio.Task[None] | None = None
+
+    async def start(self, listen: str) -> int:
+        """Listen at HOST:PORT; the port, which differs from the one given if that is 0."""
+        host, port = parse_address(listen)
+        for device in self._home.service.journal.devices():
+            if not device.revoked:
+                self._webhooks.set(device)
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                self.connections,
+                host or None,
+                port,
+                ssl=server_context(self._home.path),
+                ssl_handshake_timeout=_HANDSHAKE_S,
+                backlog=_BACKLOG,
+            )
+        except OSError as error:
+            raise WrongUse(f"cannot listen at {listen}: {error.strerror}") from error
+        await self._control.start()
+        if self._settings.prune_interval_s:
+            self._pruning = asyncio.create_task(self._prune_always())
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Answer what has been asked, end all connections, flush."""
+        if self._pruning is not None:
+            self._pruning.cancel()
+        if self._server is not None:
+            self._server.close()
+        await self._control.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                await self.connections.end()
+        await self._webhooks.close()
+        await asyncio.to_thread(self.writer.stop)
+        self._routes.close()
+
+    async def _prune_always(self) -> None:
+        settings = self._settings
+        days, versions = settings.retention_days, settings.retention_versions
+        pruner = Pruner(self._home.service, self.writer.call, days, versions)
+        while True:
+            await asyncio.sleep(settings.prune_interval_s)
+            try:
+                _log.info("pruned: %s", await asyncio.to_thread(pruner.prune))
+            except Exception:
+                _log.exception("pruning failed; it is tried again in %d s", settings.prune_interval_s)
+
+
+def run(data: Path, settings: HubSettings, restored: bool = False) -> None:
+    """Run a hub until SIGTERM or SIGINT. Prints one line when it listens: URL and certificate fingerprint.
+
+    Raises SafetyRefused (another hub works on the data folder), WrongUse (cannot listen), DeviceFull,
+    DeviceFailing.
+    """
+    sys.setswitchinterval(_SWITCH_S)  # the writing thread must not wait 5 ms for the loop after each flush
+    _raise_file_limit()
+    home = Home(str(data), restored=restored)
+    try:
+        asyncio.run(_serve(home, settings))
+    finally:
+        home.close()
+
+
+async def _serve(home: Home, settings: HubSettings) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    server = HubServer(home, settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(server.stop)
+        port = await server.start(settings.listen)
+        host, _ = parse_address(settings.listen)
+        address = show_address(host or "localhost", port)
+        print(f"https://{address} {home.authority.fingerprint.hex()}", flush=True)
+        await ended.wait()
+
+
+def _raise_file_limit() -> None:
+    """A connection is a file: as many as the system lets this process have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,84 @@
+"""Who listens to a folder on an open event stream: one mark per listener, however many changes there are.
+
+A stream that cannot keep up is told the newest head when it can, and nothing in between: a head says all that
+the ones before it said. So a listener costs a few words whatever happens.
+"""
+
+import asyncio
+
+from toastbox.core.sse import encode_event
+
+RETRY = b"retry: 2000\n\n"
+
+
+Mark = tuple[int, int]  # epoch, head
+
+
+class Subscriber:
+    """One open stream of a device. take() gives what has not been told yet."""
+
+    __slots__ = ("_mark", "_peers", "_told", "_wake", "folder")
+
+    def __init__(self, folder: int, known: Mark | None) -> None:
+        """known: what the device says it has heard last."""
+        self.folder = folder
+        self._mark = self._told = known
+        self._peers = False
+        self._wake = asyncio.Event()
+
+    def tell_head(self, mark: Mark) -> None:
+        """The newest mark is the true one: a new epoch may have lower heads."""
+        self._mark = mark
+        self._wake.set()
+
+    def tell_peers(self) -> None:
+        self._peers = True
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Until there may be something to take."""
+        await self._wake.wait()
+
+    def take(self) -> bytes:
+        """Events to send now; b"" if all has been told."""
+        self._wake.clear()
+        events = b""
+        if self._mark is not None and self._mark != self._told:
+            self._told = epoch, seq = self._mark
+            events = encode_event(f"{epoch}:{seq}", "head", str(seq))
+        if self._peers:
+            self._peers = False
+            events += encode_event("", "peers", "1")
+        return events
+
+
+class Subscribers:
+    """All open streams, by folder. For the event loop only."""
+
+    def __init__(self) -> None:
+        self._folders: dict[int, set[Subscriber]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(found) for found in self._folders.values())
+
+    def count(self, folder: int) -> int:
+        return len(self._folders.get(folder, ()))
+
+    def add(self, folder: int, known: Mark | None) -> Subscriber:
+        subscriber = Subscriber(folder, known)
+        self._folders.setdefault(folder, set()).add(subscriber)
+        return subscriber
+
+    def remove(self, subscriber: Subscriber) -> None:
+        found = self._folders[subscriber.folder]
+        found.remove(subscriber)
+        if not found:
+            del self._folders[subscriber.folder]
+
+    def tell_head(self, folder: int, mark: Mark) -> None:
+        for subscriber in self._folders.get(folder, ()):
+            subscriber.tell_head(mark)
+
+    def tell_peers(self, folder: int) -> None:
+        for subscriber in self._folders.get(folder, ()):
+            subscriber.tell_peers()

@@ -1,0 +1,129 @@
+"""Bodies in and bundles out, in bounded memory (docs/SPEC.md, section 3).
+
+An upload is cut into batches of about a megabyte: while one is being stored the next one arrives, and no more
+than these two are in memory. A bundle is gathered on a reading thread in pieces of 256 KiB, of which one is in
+memory while the peer takes it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from aiohttp import web
+
+from toastbox.core.bundle import HEAD_SIZE, BundleReader, chunk_head, missing_head
+from toastbox.core.errors import WireError
+from toastbox.core.wire import MAX_BUNDLE, MAX_CHUNK
+from toastbox.hub.chunks.base import Buffer
+from toastbox.hub.groupcommit import GroupCommit
+from toastbox.hub.journal.base import Device
+from toastbox.hub.refusal import bad_request, too_large
+from toastbox.hub.service import HubService
+
+BODY_TIMEOUT_S = 30  # between two pieces of a body
+WRITE_TIMEOUT_S = 60  # for a peer to take a piece of an answer
+UPLOAD_BYTES = 5 << 20  # what an upload may have in memory
+FETCH_BYTES = 3 << 20
+_PIECE_BYTES = 256 << 10
+_BATCH_BYTES = 1 << 20
+_BATCH_CHUNKS = 1024
+
+__all__ = ["FETCH_BYTES", "MAX_BUNDLE", "UPLOAD_BYTES", "read_body", "send_bundle", "upload", "write"]
+
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+    """The whole body. Raises Refusal above limit bytes, TimeoutError."""
+    parts = [part async for part in _pieces(request, limit)]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def write(response: web.StreamResponse, data: bytes) -> None:
+    """Write, and wait until the peer has room for more. Raises TimeoutError."""
+    async with asyncio.timeout(WRITE_TIMEOUT_S):
+        await response.write(data)
+
+
+async def upload(
+    request: web.BaseRequest, service: HubService, writer: GroupCommit, device: Device, limit: int
+) -> tuple[int, int]:
+    """Store the chunks of a bundle as they arrive; (new chunks, their bytes). Raises Refusal."""
+    storing: asyncio.Future[tuple[int, int]] | None = None
+    stored = size = 0
+    async for batch in _batches(request, limit):
+        if storing is not None:
+            stored, size = _add(stored, size, await storing)
+        storing = writer.submit(partial(service.store, device, batch), durable=False)
+    if storing is not None:
+        stored, size = _add(stored, size, await storing)
+    return stored, size
+
+
+async def send_bundle(
+    request: web.BaseRequest, chunks: Iterator[tuple[bytes, Buffer | None]], threads: ThreadPoolExecutor
+) -> web.StreamResponse:
+    """Answer with a bundle of chunks, whose iterator is only used on threads."""
+    response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+    loop = asyncio.get_running_loop()
+    piece = await loop.run_in_executor(threads, _gather, chunks)
+    await response.prepare(request)
+    while piece:
+        await write(response, piece)
+        piece = await loop.run_in_executor(threads, _gather, chunks)
+    await response.write_eof()
+    return response
+
+
+def _add(stored: int, size: int, more: tuple[int, int]) -> tuple[int, int]:
+    return stored + more[0], size + more[1]
+
+
+def _gather(chunks: Iterator[tuple[bytes, Buffer | None]]) -> bytes:
+    """The next records of a bundle, about _PIECE_BYTES of them; b"" at its end."""
+    parts: list[Buffer] = []
+    size = 0
+    for digest, data in chunks:
+        parts.append(missing_head(digest) if data is None else chunk_head(digest, len(data)))
+        if data is not None:
+            parts.append(data)
+            size += len(data)
+        size += HEAD_SIZE
+        if size >= _PIECE_BYTES:
+            break
+    return b"".join(parts)
+
+
+async def _pieces(request: web.BaseRequest, limit: int) -> AsyncIterator[bytes]:
+    """The body as it arrives."""
+    size, content = 0, request.content
+    while True:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            piece = await content.readany()
+        if not piece:
+            return
+        size += len(piece)
+        if size > limit:
+            raise too_large(f"the body may have {limit} bytes")
+        yield piece
+
+
+async def _batches(request: web.BaseRequest, limit: int) -> AsyncIterator[list[tuple[bytes, Buffer]]]:
+    """The chunks of a bundle, copied out of the stream's buffers, some at a time."""
+    reader = BundleReader(MAX_CHUNK)
+    batch: list[tuple[bytes, Buffer]] = []
+    size = 0
+    try:
+        async for piece in _pieces(request, min(limit, MAX_BUNDLE)):
+            for digest, data in reader.feed(piece):
+                if data is None:
+                    raise bad_request("an upload names a chunk that it does not bring")
+                batch.append((digest, bytes(data)))
+                size += len(data)
+            if size >= _BATCH_BYTES or len(batch) >= _BATCH_CHUNKS:
+                yield batch
+                batch, size = [], 0
+        reader.close()
+    except WireError as error:
+        raise bad_request(str(error)) from error
+    if batch:
+        yield batch
