@@ -266,18 +266,19 @@ class Index:
         ).fetchall():
             yield Row(columns)
 
-    def holders(self, digest: bytes) -> Iterator[tuple[Row, int]]:
-        """(row, offset) of files that held this chunk when last seen: to be read and verified."""
+    def holders(self, digest: bytes) -> Iterator[tuple[Row, int, int]]:
+        """(row, offset, size) of files that held this chunk when last seen: to be read and verified."""
         prefix = prefix_of(digest)
         query = f"SELECT {COLUMNS} FROM entry WHERE prefix = ? AND prefix != 0 LIMIT 4"
         for columns in self._db.execute(query, (prefix,)).fetchall():
             if columns[6] == digest:
-                yield Row(columns), 0
+                row = Row(columns)
+                yield row, 0, row.entry.size
         query = f"SELECT {COLUMNS} FROM entry WHERE id IN (SELECT entry FROM piece WHERE prefix = ? LIMIT 4)"
         for columns in self._db.execute(query, (prefix,)).fetchall():
-            offset = offset_in(self.chunks_of(columns[6]), digest)
-            if offset is not None:
-                yield Row(columns), offset
+            place = Places(self.chunks_of(columns[6])).find(digest)
+            if place is not None:
+                yield Row(columns), *place
 
     # --- intents and held entries
 
@@ -307,11 +308,30 @@ class Index:
         return self._db.execute("SELECT key, reason, record FROM held ORDER BY key LIMIT 1000").fetchall()
 
 
-def offset_in(chunks: bytes, digest: bytes) -> int | None:
-    """Byte offset in a file of the first chunk with this hash, by the file's chunk list."""
-    offset = 0
-    for at in range(0, len(chunks), 36):
-        if chunks[at : at + 32] == digest:
-            return offset
-        offset += int.from_bytes(chunks[at + 32 : at + 36], "little")
-    return None
+class Places:
+    """Where the chunks of a list are in its file. Asked for in about the order of the list, it looks at each once."""
+
+    def __init__(self, chunks: bytes) -> None:
+        self._chunks = chunks
+        self._at = self._offset = 0
+
+    def find(self, digest: bytes) -> tuple[int, int] | None:
+        """(offset, size) of a chunk with this hash, or None."""
+        if self._chunks[self._at : self._at + 32] != digest and not self._seek(digest):
+            return None
+        size = int.from_bytes(self._chunks[self._at + 32 : self._at + 36], "little")
+        place = self._offset, size
+        self._at += 36
+        self._offset += size
+        return place
+
+    def _seek(self, digest: bytes) -> bool:
+        """Go to the first chunk with this hash; stay when there is none."""
+        at = self._chunks.find(digest)
+        while at >= 0 and at % 36:
+            at = self._chunks.find(digest, at + 1)
+        if at < 0:
+            return False
+        sizes = (self._chunks[i + 32 : i + 36] for i in range(0, at, 36))
+        self._at, self._offset = at, sum(int.from_bytes(size, "little") for size in sizes)
+        return True

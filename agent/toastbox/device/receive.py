@@ -13,7 +13,7 @@ from collections import OrderedDict
 from toastbox.core.content import list_of
 from toastbox.core.entry import LINK, Entry
 from toastbox.device.folder import Folder, with_executable
-from toastbox.device.index import Index, offset_in
+from toastbox.device.index import Index, Places
 from toastbox.device.interfaces import PeerSource, Remote
 from toastbox.device.seen import Seen
 from toastbox.device.send import CHUNK_MAX
@@ -104,15 +104,14 @@ class Receiver:
         chunks = self._list(entry)
         target.left = 1 + len(chunks) // 36
         kept = self._resume(target, chunks) if resumable else 0
-        base = self._base(entry, target.replaces) if resumable else b""
-        places = {base[at : at + 32] for at in range(0, len(base), 36)}
+        base = Places(self._base(entry, target.replaces) if resumable else b"")
         offset = 0
         for at in range(0, len(chunks), 36):
             digest = chunks[at : at + 32]
             size = int.from_bytes(chunks[at + 32 : at + 36], "little")
             if offset < kept or (digest == ZERO_CHUNK and size == CHUNK_MAX):
                 self._arrived(target)
-            elif not self._copy(target, offset, digest, size, base if digest in places else b""):
+            elif not self._copy(target, offset, digest, size, base):
                 self._ask(target, offset, digest, size)
             offset += size
         self._arrived(target)
@@ -154,13 +153,12 @@ class Receiver:
 
     # --- chunks that are here already
 
-    def _copy(self, target: Target, offset: int, digest: bytes, size: int, base: bytes) -> bool:
+    def _copy(self, target: Target, offset: int, digest: bytes, size: int, base: Places) -> bool:
         """Write a chunk from a local file, verified; whether one had it."""
-        if base:
-            at = offset_in(base, digest)
-            if at is not None and self._copy_from(target.entry.path, at, target, offset, digest, size):
-                return True
-        for row, at in self._index.holders(digest):
+        place = base.find(digest)
+        if place and self._copy_from(target.entry.path, place[0], target, offset, digest, size):
+            return True
+        for row, at, _ in self._index.holders(digest):
             if self._copy_from(row.entry.path, at, target, offset, digest, size):
                 return True
         return False
