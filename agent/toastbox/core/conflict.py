@@ -12,7 +12,7 @@ them moves its own version out of the way. No time is compared.
 
 from toastbox.core.entry import DELETED, EXECUTABLE, FOLDER, Entry
 
-NOTHING = 0  # equal and known
+NOTHING = 0  # equal and known, or older than what is known
 ADOPT = 1  # equal: take note of the revision (and its time)
 TAKE = 2  # apply the remote
 KEEP = 3  # the local version wins: propose it as the successor of the remote
@@ -23,6 +23,8 @@ def resolve(base: Entry | None, local: Entry | None, remote: Entry) -> int:
     """What to do about a remote entry. base, local: None or DELETED: there is (was) nothing at the path."""
     base = _live(base)
     local = _live(local)
+    if base is not None and base.seq > remote.seq:
+        return NOTHING
     known = base is not None and base.seq == remote.seq and base.kind == remote.kind
     if local is None:
         if remote.kind == DELETED:

@@ -56,15 +56,19 @@ class IgnoreRules:
         if not self._rules:
             return False
         parent = path.rpartition(b"/")[0]
-        return (parent != b"" and self._folder_ignored(parent)) or self._decide(path, is_folder)
+        return (parent != b"" and self._is_inside(parent)) or self._decide(path, is_folder)
 
-    def _folder_ignored(self, path: bytes) -> bool:
-        known = self._folders.get(path)
+    def _is_inside(self, folder: bytes) -> bool:
+        """Whether a folder or one above it is ignored; the last answers are kept. Depth costs no stack."""
+        known = self._folders.get(folder)
         if known is None:
-            known = self.ignored(path, True)
+            at = folder.find(b"/")
+            while at >= 0 and not self._decide(folder[:at], True):
+                at = folder.find(b"/", at + 1)
+            known = at >= 0 or self._decide(folder, True)
             if len(self._folders) >= MAX_CACHED:
                 self._folders.clear()
-            self._folders[path] = known
+            self._folders[folder] = known
         return known
 
     def _decide(self, path: bytes, is_folder: bool) -> bool:

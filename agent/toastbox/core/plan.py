@@ -103,9 +103,9 @@ def _decide(item: Item, outcome: int, steps: Plan, device_name: str) -> None:
     remote, local = item.remote, item.local
     if outcome == KEEP:
         steps.keep.append(remote)
-    elif outcome in (NOTHING, ADOPT):
+    elif outcome == ADOPT:
         _adopt(remote, local, steps)
-    else:
+    elif outcome != NOTHING:
         if outcome == BOTH:
             steps.aside.append((remote.path, conflict_path(remote.path, device_name, remote.seq)))
             local = None
