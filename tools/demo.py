@@ -63,10 +63,10 @@ class Demo:
             self.processes.check()
             if time.monotonic() - started > ARRIVAL_TIMEOUT_S:
                 self.failures.append(what)
-                print(f"  {what:<52} did NOT arrive in {ARRIVAL_TIMEOUT_S:.0f} s")
+                print(f"  {what:<56} did NOT arrive in {ARRIVAL_TIMEOUT_S:.0f} s")
                 return
             time.sleep(POLL_S)
-        print(f"  {what:<52} {(time.monotonic() - started) * 1000:6.0f} ms", flush=True)
+        print(f"  {what:<56} {(time.monotonic() - started) * 1000:6.0f} ms", flush=True)
 
     def usage(self) -> None:
         """Prints memory and processor time of every process."""

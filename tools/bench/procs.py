@@ -83,9 +83,7 @@ def run(*argv: str | Path, timeout_s: float = 600.0, env: dict[str, str] | None 
     except subprocess.TimeoutExpired as error:
         raise ProgramFailed(f"{argv[0]} did not end within {timeout_s:.0f} s") from error
     if done.returncode != 0:
-        raise ProgramFailed(
-            f"{argv[0]} ended with {done.returncode}: {done.stderr.strip()[-LOG_TAIL_BYTES:]}"
-        )
+        raise ProgramFailed(f"{argv[0]} ended with {done.returncode}: {done.stderr.strip()[-LOG_TAIL_BYTES:]}")
     return done.stdout
 
 

@@ -117,9 +117,7 @@ def _edit(pair: Pair, what: str, edit: Callable[[Side], None]) -> Figures:
     time.sleep(SETTLE_S)
     moved = {leg: relay.count() - before_bytes[leg] for leg, relay in pair.legs.items()}
     if 0 in moved.values():
-        raise ProgramFailed(
-            f"a leg was bypassed: {moved}"
-        )  # a count of nothing would look like a good figure
+        raise ProgramFailed(f"a leg was bypassed: {moved}")  # a count of nothing would look like a good figure
     each_leg = {f"{what}_wire_{leg}_bytes": value for leg, value in moved.items()}
     return {f"{what}_wall_s": wall, f"{what}_wire_bytes": max(moved.values())} | each_leg
 

@@ -71,9 +71,7 @@ def _generate(side: Side) -> str:
     return run("syncthing", f"--home={side.home}", "--device-id", env={"HOME": str(side.home)}).strip()
 
 
-def _configure(
-    side: Side, ids: list[str], gui_port: int, listen_port: int, addresses: dict[str, str]
-) -> None:
+def _configure(side: Side, ids: list[str], gui_port: int, listen_port: int, addresses: dict[str, str]) -> None:
     """Writes config.xml. A device without an address is waited for ("dynamic", with every discovery off)."""
     path = side.home / "config.xml"
     document = ET.parse(path)
