@@ -61,11 +61,14 @@ class Hosted:
             self.credentials,
             lambda epoch, seq: self.heads.append((epoch, seq)),
             lambda: self.cursor,
-            self.chunks.get,
+            self._load,
             self.members,
             tls=self._tls,
         )
         return await self.hook.start("127.0.0.1", 0)
+
+    def _load(self, digest: bytes) -> bytes | None:
+        return self.chunks.get(digest)
 
     # --- clients
 
