@@ -122,11 +122,16 @@ def sync(options: argparse.Namespace) -> int:
 
 
 def _by_agent(store: Store, accept_deletes: bool) -> dict[str, Any] | None:
-    """Status after the running agent went round; None: there is none."""
-    request = {"do": "sync", "accept_deletes": accept_deletes}
+    """Status after the running agent went round, with counts of this round only; None: there is none."""
+    before = control.ask(store.identity(), {"do": "status"})
+    if before is None:
+        return None
     with Progress() as progress:
         progress.show("the running agent syncs")
-        return control.ask(store.identity(), request, timeout_s=None)
+        after = control.ask(store.identity(), {"do": "sync", "accept_deletes": accept_deletes}, timeout_s=None)
+    if after is not None:
+        after["counts"] = {name: count - before["counts"].get(name, 0) for name, count in after["counts"].items()}
+    return after
 
 
 def _alone(store: Store, accept_deletes: bool) -> dict[str, Any]:

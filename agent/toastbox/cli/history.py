@@ -37,8 +37,6 @@ def log(options: argparse.Namespace) -> int:
 def versions(options: argparse.Namespace) -> int:
     with _history(options, Path(options.path)) as history:
         entries = history.versions(_inside(options))
-    if not entries:
-        raise WrongUse(f"the hub knows no version of {options.path}: is the path right?")
     return _show(entries, options.json)
 
 

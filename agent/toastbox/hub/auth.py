@@ -23,6 +23,7 @@ class DeviceTable:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._known: dict[int, _Known] = {}
+        self._forgotten = 0
         self._lock = threading.Lock()
 
     def authenticate(self, number: int, offered: str) -> Device:
@@ -38,19 +39,24 @@ class DeviceTable:
     def forget(self, number: int) -> None:
         """The device has changed: read it again."""
         with self._lock:
+            self._forgotten += 1
             self._known.pop(number, None)
 
     def _find(self, number: int) -> _Known | None:
         known = self._known.get(number)
         if known is None and 0 < number < 1 << 32:
+            forgotten = self._forgotten
             device = self._registry.device(number)
             if device is not None:
                 known = _Known(device, token(device.key))
-                self._keep(number, known)
+                self._keep(number, known, forgotten)
         return known
 
-    def _keep(self, number: int, known: _Known) -> None:
+    def _keep(self, number: int, known: _Known, forgotten: int) -> None:
+        """Unless something was forgotten since it was read: it may have been this."""
         with self._lock:
+            if self._forgotten != forgotten:
+                return
             if len(self._known) >= _KEPT:
                 self._known.clear()
             self._known[number] = known

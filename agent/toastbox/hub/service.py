@@ -70,6 +70,7 @@ class HubService:
         self._puller = Puller(journal)
         self._restorer = history.Restorer(journal, clock.now_s)
         self._moved: set[int] = set()
+        self._changed: set[int] = set()  # devices to be read again, once the flush lets readers see them
         self._after_flush: list[Callable[[Listener], None]] = []
         self._renewed = False
 
@@ -174,11 +175,12 @@ class HubService:
     def set_hook(self, device: Device, hook: str) -> None:
         """Writes. Where to post heads for this device (hub/push.py); "" ends it."""
         self.journal.set_hook(device.number, hook)
-        self._devices.forget(device.number)
+        self._changed.add(device.number)
 
     def revoke(self, device: Device) -> None:
         """Writes. From the flush on the device is refused."""
         self.journal.set_revoked(device.number)
+        self._changed.add(device.number)
         self._after_flush.append(lambda listener: listener.device_revoked(device.number))
         self.note_peers(device.folder)
 
@@ -209,6 +211,9 @@ class HubService:
         """Writes. All that was done is on stable storage, chunks before the entries that name them."""
         self.chunks.flush()
         self.journal.flush()
+        for number in self._changed:
+            self._devices.forget(number)
+        self._changed.clear()
         self._write_heads()
         moved, self._moved = self._moved, set()
         told, self._after_flush = self._after_flush, []
@@ -227,6 +232,7 @@ class HubService:
         self.journal.rollback()
         self.chunks.rollback()
         self._moved.clear()
+        self._changed.clear()
         self._after_flush.clear()
 
     def close(self) -> None:
