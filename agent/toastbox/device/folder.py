@@ -12,7 +12,7 @@ import errno
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from toastbox.core.entry import FILE, FOLDER
 from toastbox.core.names import parent_of
@@ -65,8 +65,8 @@ class Folder:
     def lstat(self, path: bytes) -> Seen | None:
         """What is at path; None when nothing is (or a part of the way there is no folder)."""
         try:
-            with self._parent(path) as (parent, leaf):
-                return self._stat(path, parent, leaf)
+            parent, leaf = self._parent(path)
+            return self._stat(path, parent, leaf)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG):
                 return None
@@ -154,15 +154,15 @@ class Folder:
 
     def open(self, path: bytes) -> int:
         """A descriptor of a regular file for reading, closed by the caller. Raises OSError."""
-        with self._parent(path) as (parent, leaf):
-            return os.open(leaf, OPEN_FILE, dir_fd=parent)
+        parent, leaf = self._parent(path)
+        return os.open(leaf, OPEN_FILE, dir_fd=parent)
 
     def fstat(self, descriptor: int, path: bytes) -> Seen:
         return self._seen(path, os.fstat(descriptor))
 
     def readlink(self, path: bytes) -> bytes:
-        with self._parent(path) as (parent, leaf):
-            return os.readlink(leaf, dir_fd=parent)
+        parent, leaf = self._parent(path)
+        return os.readlink(leaf, dir_fd=parent)
 
     # --- reading and writing by descriptor (methods, so that a simulated folder can stand in)
 
@@ -186,16 +186,19 @@ class Folder:
 
     # --- staging
 
-    def stage_open(self, name: str) -> int:
-        """A staged file for reading and writing, made when it is not there. Closed by the caller."""
+    def stage_open(self, name: str, mode: int) -> int:
+        """A staged file for reading and writing, made with this mode when it is not there. Closed by the caller."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(name, flags, 0o600, dir_fd=self._stage)
+        return os.open(name, flags, mode, dir_fd=self._stage)
 
     def stage_finish(self, descriptor: int, mtime_ns: int, mode: int) -> Seen:
         """Give a staged file its time and permission bits; how it looks then."""
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+        seen = self._seen(b"", os.fstat(descriptor))
+        if seen.mode == mode:
+            return seen
         with suppress(PermissionError):  # FAT has one mode for all files
             os.fchmod(descriptor, mode)
-        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
         return self._seen(b"", os.fstat(descriptor))
 
     def stage_link(self, name: str, target: bytes, mtime_ns: int) -> Seen:
@@ -246,21 +249,21 @@ class Folder:
         replaces: what is expected there now (None: nothing). Returns False, and leaves both as they are, when
         something else is there. A file replaced after an unseen edit is put back. Raises OSError.
         """
-        with self._parent(path) as (parent, leaf):
-            if replaces is None:
-                return self._move_in(name, parent, leaf)
-            try:
-                posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
-            except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOENT):
-                    raise
-                return self._replace_checked(name, path, parent, leaf, replaces)
-            displaced = self.stage_stat(name)
-            if displaced is not None and displaced.same_file(replaces):
-                os.unlink(name, dir_fd=self._stage)
-                return True
+        parent, leaf = self._parent(path)
+        if replaces is None:
+            return self._move_in(name, parent, leaf)
+        try:
             posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
-            return False
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOENT):
+                raise
+            return self._replace_checked(name, path, parent, leaf, replaces)
+        displaced = self.stage_stat(name)
+        if displaced is not None and displaced.same_file(replaces):
+            os.unlink(name, dir_fd=self._stage)
+            return True
+        posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+        return False
 
     def _move_in(self, name: str, parent: int, leaf: bytes) -> bool:
         try:
@@ -286,14 +289,14 @@ class Folder:
 
     def restore_displaced(self, name: str, path: bytes) -> bool:
         """Move a staged name to path if nothing is there."""
-        with self._parent(path) as (parent, leaf):
-            return self._move_in(name, parent, leaf)
+        parent, leaf = self._parent(path)
+        return self._move_in(name, parent, leaf)
 
     def make_folder(self, path: bytes) -> None:
         """Make a folder and those above it; one that is there already is fine. Raises OSError."""
         try:
-            with self._parent(path) as (parent, leaf):
-                os.mkdir(leaf, dir_fd=parent)
+            parent, leaf = self._parent(path)
+            os.mkdir(leaf, dir_fd=parent)
         except FileExistsError:
             found = self.lstat(path)
             if found is None or found.kind != FOLDER:
@@ -309,8 +312,8 @@ class Folder:
         """Remove an empty folder. False when it is not empty; True when it is gone, or never was."""
         self._forget_parents()
         try:
-            with self._parent(path) as (parent, leaf):
-                os.rmdir(leaf, dir_fd=parent)
+            parent, leaf = self._parent(path)
+            os.rmdir(leaf, dir_fd=parent)
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError as error:
@@ -323,8 +326,8 @@ class Folder:
         """Remove a file or link if it is still what was expected; False, and it stays, when not."""
         name = f"gone{expected.inode:x}"
         try:
-            with self._parent(path) as (parent, leaf):
-                os.rename(leaf, name, src_dir_fd=parent, dst_dir_fd=self._stage)
+            parent, leaf = self._parent(path)
+            os.rename(leaf, name, src_dir_fd=parent, dst_dir_fd=self._stage)
         except (FileNotFoundError, NotADirectoryError):
             return True
         gone = self.stage_stat(name)
@@ -337,11 +340,11 @@ class Folder:
     def move(self, old: bytes, new: bytes) -> bool:
         """Rename within the folder. False when something is at the new path already. Raises OSError."""
         self._forget_parents()
-        with self._parent(old) as (parent, leaf):
-            source = os.dup(parent)
+        parent, leaf = self._parent(old)
+        source = os.dup(parent)
         try:
-            with self._parent(new) as (parent, new_leaf):
-                return self._move_between(source, leaf, parent, new_leaf)
+            parent, new_leaf = self._parent(new)
+            return self._move_between(source, leaf, parent, new_leaf)
         finally:
             os.close(source)
 
@@ -361,20 +364,19 @@ class Folder:
 
     def set_meta(self, path: bytes, mtime_ns: int, executable: bool) -> None:
         """Set time and executable bit of a file, time of a link. Raises OSError."""
-        with self._parent(path) as (parent, leaf):
-            seen = self._stat(path, parent, leaf)
-            if seen.kind == FILE and bool(seen.mode & 0o100) != executable:
-                descriptor = os.open(leaf, OPEN_FILE, dir_fd=parent)
-                try:
-                    os.fchmod(descriptor, with_executable(seen.mode, executable))
-                finally:
-                    os.close(descriptor)
-            os.utime(leaf, ns=(mtime_ns, mtime_ns), dir_fd=parent, follow_symlinks=False)
+        parent, leaf = self._parent(path)
+        seen = self._stat(path, parent, leaf)
+        if seen.kind == FILE and bool(seen.mode & 0o100) != executable:
+            descriptor = os.open(leaf, OPEN_FILE, dir_fd=parent)
+            try:
+                os.fchmod(descriptor, with_executable(seen.mode, executable))
+            finally:
+                os.close(descriptor)
+        os.utime(leaf, ns=(mtime_ns, mtime_ns), dir_fd=parent, follow_symlinks=False)
 
     # --- descriptors of folders
 
-    @contextmanager
-    def _parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+    def _parent(self, path: bytes) -> tuple[int, bytes]:
         """(descriptor of the folder above, last name). The descriptors used last are kept open."""
         above, _, leaf = path.rpartition(b"/")
         descriptor = self._fd if not above else self._parents.get(above)
@@ -383,7 +385,7 @@ class Folder:
             if len(self._parents) >= KEPT_DESCRIPTORS:
                 os.close(self._parents.popitem(last=False)[1])
             self._parents[above] = descriptor
-        yield descriptor, leaf
+        return descriptor, leaf
 
     def _forget_parents(self) -> None:
         """Folders may move: descriptors are kept within one batch only."""

@@ -42,6 +42,14 @@ CREATE TABLE intent(batch INTEGER, staged BLOB, inode INTEGER, record BLOB, expe
 CREATE TABLE held(key BLOB PRIMARY KEY, reason TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 """
 COLUMNS = "key, kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, id"
+INSERT = (
+    "INSERT INTO entry(kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, prefix, key)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(key) DO NOTHING"
+)
+UPDATE = (
+    "UPDATE entry SET kind=?, flags=?, seq=?, mtime_ns=?, size=?, content=?, inode=?, sig_size=?, sig_mtime=?,"
+    " sig_ctime=?, prefix=? WHERE key=?"
+)
 NO_SIGNATURE = Signature(0, 0, 0, 0)
 
 
@@ -81,6 +89,7 @@ class Index:
             self._db.execute("PRAGMA journal_size_limit = 1048576")
         self._migrate()
         self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
+        self._holds = bool(self._db.execute("SELECT count(*) FROM held").fetchone()[0])
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -169,33 +178,22 @@ class Index:
     def put(self, entry: Entry, signature: Signature) -> None:
         """Insert or replace the row of entry.path, with its chunk list if it has several chunks."""
         key = key_of(entry.path)
-        old = self.get(key)
         prefix = prefix_of(entry.content) if entry.kind == FILE and entry.size else 0
         values = (
             entry.kind, entry.flags & 1, entry.seq, entry.mtime_ns, entry.size, entry.content,
             signature.inode, signature.size, signature.mtime_ns, signature.ctime_ns, prefix, key,
         )  # fmt: skip
-        if old is None:
-            row_id = self._insert(values)
-        else:
-            row_id = old.id
-            self._db.execute(
-                "UPDATE entry SET kind=?, flags=?, seq=?, mtime_ns=?, size=?, content=?, inode=?, sig_size=?,"
-                " sig_mtime=?, sig_ctime=?, prefix=? WHERE key=?",
-                values,
-            )
-        if entry.chunks or (old and old.entry.content != entry.content):
-            self._replace_list(row_id, old.entry.content if old else b"", entry)
-
-    def _insert(self, values: tuple[int | bytes, ...]) -> int:
-        self._rows += 1
-        done = self._db.execute(
-            "INSERT INTO entry(kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime,"
-            " prefix, key) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
-            values,
-        )
-        assert done.lastrowid is not None
-        return done.lastrowid
+        done = self._db.execute(INSERT, values)
+        if done.rowcount:
+            self._rows += 1
+            if entry.chunks and done.lastrowid is not None:
+                self._replace_list(done.lastrowid, b"", entry)
+            return
+        old = self.get(key)
+        assert old is not None
+        self._db.execute(UPDATE, values)
+        if entry.chunks or old.entry.content != entry.content:
+            self._replace_list(old.id, old.entry.content, entry)
 
     def _replace_list(self, row_id: int, old_content: bytes, entry: Entry) -> None:
         old = self.chunks_of(old_content) if old_content else b""
@@ -294,12 +292,16 @@ class Index:
         self._db.execute("DELETE FROM intent WHERE batch < ?", (before,))
 
     def hold(self, key: bytes, reason: str, record: bytes) -> None:
+        self._holds = True
         self._db.execute("INSERT OR REPLACE INTO held VALUES(?, ?, ?)", (key, reason, record))
 
     def unhold(self, key: bytes) -> None:
-        self._db.execute("DELETE FROM held WHERE key = ?", (key,))
+        if self._holds:
+            self._db.execute("DELETE FROM held WHERE key = ?", (key,))
 
     def why_held(self, key: bytes) -> str:
+        if not self._holds:
+            return ""
         found = self._db.execute("SELECT reason FROM held WHERE key = ?", (key,)).fetchone()
         return str(found[0]) if found else ""
 

@@ -9,6 +9,7 @@ rename it speaks of, but never without the intent from which recovery.py finishe
 flush of the whole file system has made the renames of their batch durable.
 """
 
+import errno
 import struct
 from collections.abc import Callable
 from typing import Protocol
@@ -27,7 +28,7 @@ FEW = 4  # staged files that are flushed one by one; more are flushed with the w
 MANY_INTENTS = 256
 REMOVAL = b"-"  # in place of a staged name: the path is removed
 RENAME = b"="  # in place of a staged name: renamed from the path that follows
-EIO = 5
+NO_WAY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # a folder above is missing, or is none
 
 
 def pack_expected(seen: Seen | None) -> bytes:
@@ -196,7 +197,7 @@ class Publisher:
         try:
             return step(*arguments)
         except OSError as error:
-            if error.errno == EIO:
+            if error.errno == errno.EIO:
                 raise DeviceFailing(f"the disk reports an error: {error.strerror}") from error
             reason = "no room on this device" if error.errno in NO_ROOM else error.strerror or "refused"
             self._held(entry, reason)
@@ -242,10 +243,16 @@ class Publisher:
 
     def _put(self, target: Target, replaces: Seen | None) -> bool:
         entry = target.entry
-        self.ensure_parent(entry.path, entry.seq)
         if target.seen is not None:
             self.echo.expect(entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
-        if not self._folder.publish(target.name, entry.path, replaces):
+        try:
+            done = self._folder.publish(target.name, entry.path, replaces)
+        except OSError as error:
+            if error.errno not in NO_WAY:
+                raise
+            self.ensure_parent(entry.path, entry.seq)
+            done = self._folder.publish(target.name, entry.path, replaces)
+        if not done:
             self._folder.stage_remove(target.name)
             self._retry(entry)
             return False

@@ -252,9 +252,10 @@ class Receiver:
         entry = target.entry
         descriptor = self._descriptor(target)
         try:
-            if self._folder.size_of(descriptor) != entry.size:
-                self._folder.truncate(descriptor, entry.size)
             target.seen = self._folder.stage_finish(descriptor, entry.mtime_ns, target.mode)
+            if target.seen.size != entry.size:
+                self._folder.truncate(descriptor, entry.size)
+                target.seen = self._folder.stage_finish(descriptor, entry.mtime_ns, target.mode)
             target.complete = True
         except OSError as error:
             self._fail(target, error)
@@ -273,7 +274,7 @@ class Receiver:
         if descriptor is None:
             if len(self._open) >= OPEN_TARGETS:
                 self._folder.close_file(self._open.popitem(last=False)[1])
-            descriptor = self._open[target.name] = self._folder.stage_open(target.name)
+            descriptor = self._open[target.name] = self._folder.stage_open(target.name, target.mode)
         return descriptor
 
     def _close(self, name: str) -> None:
