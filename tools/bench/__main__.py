@@ -85,7 +85,8 @@ def _measure_all(tasks: list[Task], scale: Scale, work: Path) -> tuple[dict[str,
                 results.setdefault(task.system, {}).update(task.measure(Path(place), scale))
         except BenchError as error:
             failures[name] = str(error)
-            print(f"bench: {name} FAILED: {error}", file=sys.stderr)
+            notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+            print(f"bench: {name} FAILED: {error}{notes}", file=sys.stderr)
         print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
     return results, failures
 

@@ -24,8 +24,11 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        """An error on its way gets the end of every log as a note, before the logs are gone."""
         for name in reversed(list(self._running)):
+            if error is not None:
+                error.add_note(f"{name}: {self.tail(name) or 'logged nothing'}")
             self.stop(name)
 
     def start(self, name: str, *argv: str | Path, env: dict[str, str] | None = None) -> int:
