@@ -106,13 +106,26 @@ class Index:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; not a flush."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self.settle()
+        with self.joined():
+            yield
+        self.settle()
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """A transaction that others may join, until `settle`: fewer pages are written. All of them or nothing."""
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+
+    def settle(self) -> None:
+        """End the transaction that was joined, if there is one."""
+        if self._db.in_transaction:
+            self._db.execute("COMMIT")
 
     # --- words of state
 

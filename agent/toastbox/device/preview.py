@@ -15,17 +15,11 @@ from toastbox.core.guard import too_many_deletes
 from toastbox.core.ignore import IgnoreRules
 from toastbox.core.names import key_of, why_bad
 from toastbox.core.plan import Item, Plan, plan
-from toastbox.device.engine import (
-    IGNORE_FILE,
-    MAX_IGNORE,
-    PAGE_BYTES,
-    PAGE_ENTRIES,
-    RECEIVE_ONLY,
-    SEND_ONLY,
-)
+from toastbox.device.engine import IGNORE_FILE, MAX_IGNORE, RECEIVE_ONLY, SEND_ONLY
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index, Row
 from toastbox.device.interfaces import Remote
+from toastbox.device.pull import PAGE_BYTES, PAGE_ENTRIES
 from toastbox.device.reading import Reader
 from toastbox.device.seen import OTHER, Seen
 from toastbox.errors import EpochChanged

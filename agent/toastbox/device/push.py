@@ -25,6 +25,7 @@ RACY_NS = 20_000_000  # a change within one tick of the kernel's clock may leave
 COARSE_NS = 2_000_000_000  # FAT keeps times to two seconds
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
 MANY_RACY = 1_000
+MANY_UNSETTLED = 4_000  # rows of answers in one transaction: after a kill they are found again by reading the files
 
 
 class Pusher:
@@ -55,6 +56,7 @@ class Pusher:
         self._seen_any = False
         self._was_filled = False  # this run has seen something in the folder: it can only have been emptied since
         self.racy: dict[bytes, None] = {}
+        self._unsettled = 0
         self.again = False
         self.behind = 0
         self.accept_deletes = False
@@ -82,6 +84,8 @@ class Pusher:
         except BaseException:
             self._sender.abandon()
             raise
+        finally:
+            self._settle()
 
     # --- scanning
 
@@ -263,7 +267,7 @@ class Pusher:
     def answered(self, proposals: list[Proposal]) -> None:
         """Note what the hub said of a batch (called by the sender)."""
         cursor = self._index.cursor
-        with self._index.transaction():
+        with self._index.joined():
             for proposal in proposals:
                 if proposal.status == wire.COMMITTED:
                     self._committed(proposal)
@@ -271,6 +275,13 @@ class Pusher:
                 else:
                     self._refused(proposal)
             self._index.set_meta("cursor", cursor)
+        self._unsettled += len(proposals)
+        if self._unsettled > MANY_UNSETTLED:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._index.settle()
+        self._unsettled = 0
 
     def _committed(self, proposal: Proposal) -> None:
         entry = proposal.entry

@@ -69,19 +69,25 @@ class Receiver:
         self._needs: dict[bytes, Need] = {}
         self._needed_bytes = 0
 
-    def stage(self, wanted: list[tuple[Entry, Seen | None]]) -> list[Target]:
-        """Stage (entry, what is at its path); targets in the same order, those that failed marked.
+    def begin(self, wanted: list[tuple[Entry, Seen | None]]) -> list[Target]:
+        """Begin to stage (entry, what is at its path): copy what is here, list what is to be fetched.
 
-        Raises HubUnreachable, HostilePeer and the hub's refusals; what is complete stays in the stage.
+        Targets in the same order; complete, or marked as failed, after `finish`.
         """
-        targets = []
         try:
-            for entry, seen in wanted:
-                targets.append(self._begin(entry, seen))
+            return [self._begin(entry, seen) for entry, seen in wanted]
+        except BaseException:
+            self._reset()
+            raise
+
+    def finish(self) -> None:
+        """Fetch what is missing; may run beside the caller. Raises HubUnreachable, HostilePeer, the hub's refusals;
+        what is complete stays in the stage, and large files go on from where they are.
+        """
+        try:
             self._fetch()
         finally:
-            self._close_all()
-        return targets
+            self._reset()
 
     def _begin(self, entry: Entry, seen: Seen | None) -> Target:
         self._count += 1
@@ -282,7 +288,7 @@ class Receiver:
         if descriptor >= 0:
             self._folder.close_file(descriptor)
 
-    def _close_all(self) -> None:
+    def _reset(self) -> None:
         for descriptor in self._open.values():
             self._folder.close_file(descriptor)
         self._open.clear()

@@ -1,0 +1,239 @@
+"""From the journal to the folder: pages after the cursor are observed, planned, staged and published.
+
+Two pages are on their way at once. While one is published (flush, renames, rows), the content of the next is fetched
+and staged beside it, and the page after that is asked for:
+
+    this thread   observe N+1, plan   publish N ..........   observe N+2, plan   publish N+1 ......
+    background                        fetch N+1, ask N+2                         fetch N+2, ask N+3
+
+A page that names a path of the one before waits until that is published: what is at the path would not be known.
+"""
+
+from collections.abc import Callable
+
+from toastbox.core import wire
+from toastbox.core.content import content_id
+from toastbox.core.entry import DELETED, FOLDER, Entry
+from toastbox.core.names import key_of
+from toastbox.core.plan import Item, Plan, plan
+from toastbox.core.splice import apply_splice
+from toastbox.device.dirty import Dirty
+from toastbox.device.folder import Folder
+from toastbox.device.index import Index
+from toastbox.device.interfaces import Remote
+from toastbox.device.publish import Publisher, record_of
+from toastbox.device.reading import Reader
+from toastbox.device.receive import Receiver, Target
+from toastbox.device.report import Report
+from toastbox.device.seen import OTHER, Seen
+from toastbox.device.send import Background
+
+PAGE_ENTRIES = 512
+PAGE_BYTES = 1 << 20
+MAX_TRIES = 3
+MAX_CHUNKS = 1 << 20
+
+
+class Page:
+    """Entries of the journal; cursor: every entry up to it has been seen once these are applied."""
+
+    def __init__(self, entries: list[Entry], cursor: int, head: int) -> None:
+        self.entries = entries
+        self.cursor = cursor
+        self.head = head
+
+
+class Batch:
+    """A page on its way: what is to be done, and what is at its paths."""
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.items: list[Item] = []
+        self.seen: dict[bytes, Seen] = {}
+        self.steps = Plan()
+        self.targets: list[Target] = []
+
+    def touches(self, page: Page) -> bool:
+        """Whether a path of the page is one of ours."""
+        ours = {item.remote.path for item in self.items}
+        return any(entry.path in ours for entry in page.entries)
+
+
+class Puller:
+    """Applies the journal. ignored(path, is_folder): the rules in force; dirty: where changes found here are noted."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        index: Index,
+        remote: Remote,
+        reader: Reader,
+        receiver: Receiver,
+        publisher: Publisher,
+        background: Background,
+        report: Report,
+        dirty: Dirty,
+        device_name: str,
+        sends_only: bool,
+        ignored: Callable[[bytes, bool], bool],
+    ) -> None:
+        self._folder = folder
+        self._index = index
+        self._remote = remote
+        self._reader = reader
+        self._receiver = receiver
+        self._publisher = publisher
+        self._background = background
+        self._report = report
+        self._dirty = dirty
+        self._device_name = device_name
+        self._sends_only = sends_only
+        self._ignored = ignored
+        self._answer = b""
+
+    def pull(self) -> None:
+        """Apply every page after the cursor. Raises EpochChanged and what the hub, the disk or a peer makes it."""
+        self._answer = self._ask(self._index.cursor, self._index.epoch)
+        staged: Batch | None = None
+        while self._answer:
+            page = self._decode(self._answer)
+            if staged is not None and staged.touches(page):
+                self._finish(staged)
+                staged = None
+            staged = self._overlap(staged, page)
+        if staged is not None:
+            self._finish(staged)
+
+    def _overlap(self, staged: Batch | None, page: Page) -> Batch:
+        """Have a page fetched while the one before is published."""
+        batch = self._begin(page.entries, page.cursor)
+        epoch = self._index.epoch
+        job = self._background.submit(lambda: self._fetch(page, epoch))
+        try:
+            if staged is not None:
+                self._publish(staged)
+        finally:
+            failure = job.exception()
+        if staged is not None:
+            self._conclude(staged)
+        if failure is not None:
+            raise failure
+        return batch
+
+    def _fetch(self, page: Page, epoch: int) -> None:
+        """Beside the caller, without the index: stage what was begun, and ask for the page after."""
+        self._receiver.finish()
+        self._answer = self._ask(page.cursor, epoch) if page.cursor < page.head else b""
+
+    def _finish(self, batch: Batch) -> None:
+        self._publish(batch)
+        self._conclude(batch)
+
+    def apply(self, entries: list[Entry]) -> None:
+        """Apply entries that are not of a page: those held back before."""
+        batch = self._begin(entries, 0)
+        self._receiver.finish()
+        self._finish(batch)
+
+    # --- asking
+
+    def _ask(self, after: int, epoch: int) -> bytes:
+        return self._remote.pull(after, epoch, PAGE_ENTRIES, PAGE_BYTES)
+
+    def _decode(self, data: bytes) -> Page:
+        answer = wire.decode_pull(data)
+        if self._index.epoch != answer.epoch:
+            self._index.set_meta("epoch", str(answer.epoch))
+        self._report.head = answer.head
+        return Page([self._complete(record) for record in answer.records()], answer.cursor, answer.head)
+
+    def _complete(self, record: wire.Record) -> Entry:
+        """The entry with its chunk list, where it came as a splice of one that is known here."""
+        entry = record.entry
+        if record.form == wire.SPLICE:
+            row = self._index.get(key_of(entry.path))
+            if row is not None and row.entry.seq == record.base_seq:
+                chunks = apply_splice(self._index.list_of(row), record.splice, MAX_CHUNKS)
+                if content_id(chunks, entry.size) == entry.content:
+                    entry.chunks, entry.listed = chunks, True
+        return entry
+
+    # --- deciding
+
+    def _begin(self, entries: list[Entry], cursor: int) -> Batch:
+        """Look at the paths, decide, and begin to stage (local chunks are copied, the others asked for)."""
+        batch = Batch(cursor)
+        for entry in entries:
+            item = self._observe(entry, batch.seen)
+            if item is not None:
+                batch.items.append(item)
+        batch.steps = plan(batch.items, self._device_name)
+        if self._sends_only:
+            batch.steps = _leaving_files_alone(batch.items, batch.steps)
+        self._keep(batch.steps)
+        wanted = [(entry, batch.seen.get(entry.path)) for entry in batch.steps.stage]
+        batch.targets = self._receiver.begin(wanted)
+        return batch
+
+    def _observe(self, entry: Entry, seen: dict[bytes, Seen]) -> Item | None:
+        """What base and local are for an entry of the journal; None when it is not for this device."""
+        row = self._index.get(key_of(entry.path))
+        if row is not None and row.entry.seq == entry.seq and row.entry.kind == entry.kind:
+            return None
+        if self._ignored(entry.path, entry.kind == FOLDER):
+            return None
+        found = self._folder.lstat(entry.path)
+        if found is not None and found.kind == OTHER:
+            self.hold(entry, found.reason)
+            return None
+        local = None
+        if found is not None:
+            seen[entry.path] = found
+            if row is not None and row.signature == found.signature and row.entry.kind == found.kind:
+                local = row.entry
+            else:
+                local = self._reader.entry(found, (entry.size, row.entry.size if row else -1))
+        return Item(entry, row.entry if row is not None else None, local)
+
+    def _keep(self, steps: Plan) -> None:
+        """The local version wins: it is proposed as the successor of the journal's."""
+        for entry in steps.keep:
+            self._index.set_revision(key_of(entry.path), entry.seq)
+            self._dirty.add(entry.path)
+
+    def hold(self, entry: Entry, reason: str) -> None:
+        """Remember an entry that cannot be applied here; it is tried again at the next start or safety pull."""
+        self._index.hold(key_of(entry.path), reason, record_of(entry))
+
+    # --- applying
+
+    def _publish(self, batch: Batch) -> None:
+        remote = {item.remote.path: item.remote for item in batch.items}
+        self._publisher.publish(batch.steps, batch.targets, batch.seen, remote)
+        self._publisher.commit(0 if self._publisher.again else batch.cursor)
+
+    def _conclude(self, batch: Batch) -> None:
+        """Count; what changed under our hands is decided again, and held in the end."""
+        self._report.count("received", len(batch.items) - len(batch.steps.keep))
+        self._report.count("conflicts", len(batch.steps.aside))
+        for _ in range(MAX_TRIES):
+            entries = self._publisher.again
+            if not entries:
+                return
+            again = self._begin(entries, batch.cursor)
+            self._receiver.finish()
+            self._publish(again)
+        for entry in self._publisher.again:
+            self.hold(entry, "keeps changing while it is replaced")
+        self._publisher.again = []
+        if batch.cursor:
+            self._index.set_meta("cursor", batch.cursor)
+
+
+def _leaving_files_alone(items: list[Item], steps: Plan) -> Plan:
+    """A send-only folder takes note of the journal's revisions; its own files stay, and replace them when changed."""
+    kept = Plan()
+    kept.adopt = [entry for entry in steps.adopt if entry.kind != DELETED]
+    adopted = {entry.path for entry in kept.adopt}
+    kept.keep = [item.remote for item in items if item.remote.path not in adopted]
+    return kept
