@@ -9,8 +9,8 @@ DATA/  lock        held by the one program that works on the folder
        config.toml settings
 """
 
+import contextlib
 import fcntl
-import logging
 import os
 import secrets
 
@@ -25,7 +25,6 @@ from toastbox.hub.pairing import Pairing
 from toastbox.hub.service import HubService
 from toastbox.hub.storage import storage_errors
 
-_log = logging.getLogger(__name__)
 DEFAULT_FOLDER = "main"
 IDENT_SIZE = 16
 
@@ -38,27 +37,31 @@ class Home:
     """
 
     def __init__(self, path: str, clock: Clock | None = None, restored: bool = False) -> None:
-        clock = clock or SystemClock()
         self.path = path
-        with storage_errors():
+        with storage_errors(), contextlib.ExitStack() as opened:
             os.makedirs(path, mode=0o700, exist_ok=True)
-            self._lock = _lock(path)
-            self.authority = open_authority(path)
-            journal = SqliteJournal(os.path.join(path, "journal.db"))
-            self._heads = HeadFile(path)
-            chunks = PackStore(os.path.join(path, "chunks"), clock.now_s)
-            self.service = HubService(journal, chunks, clock, self._heads)
-            self.pairing = Pairing(journal, self.authority, clock)
+            opened.callback(os.close, _lock(path))
+            self._open(clock or SystemClock(), opened)
             self._check_epoch(restored)
-        if not journal.folders():
-            add_folder(self.service, DEFAULT_FOLDER)
-            self.service.flush()
+            if not self.service.journal.folders():
+                add_folder(self.service, DEFAULT_FOLDER)
+                self.service.flush()
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Give the folder back. No other method may be running."""
-        self.service.close()
-        self._heads.close()
-        os.close(self._lock)
+        self._opened.close()
+
+    def _open(self, clock: Clock, opened: contextlib.ExitStack) -> None:
+        self.authority = open_authority(self.path)
+        journal = SqliteJournal(os.path.join(self.path, "journal.db"))
+        opened.callback(journal.close)
+        chunks = PackStore(os.path.join(self.path, "chunks"), clock.now_s)
+        opened.callback(chunks.close)
+        self._heads = HeadFile(self.path)
+        opened.callback(self._heads.close)
+        self.service = HubService(journal, chunks, clock, self._heads)
+        self.pairing = Pairing(journal, self.authority, clock)
 
     def _check_epoch(self, restored: bool) -> None:
         journal = self.service.journal

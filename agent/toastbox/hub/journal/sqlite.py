@@ -37,7 +37,11 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
 
     def __init__(self, path: str) -> None:
         self._writer = open_writer(path, "FULL")
-        migrate(self._writer)
+        try:
+            migrate(self._writer)
+        except BaseException:
+            self._writer.close()
+            raise
         self._readers = Readers(path, self._writer)
         self._reset()
 
