@@ -47,10 +47,10 @@ def report(error: Exception) -> int:
 
 def translated(error: Exception) -> ToastboxError:
     """An error nobody has named yet, as one of ours."""
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         kind = DeviceFull if error.errno in NO_ROOM else DeviceFailing
-        return kind(f"{where}{error.strerror}")
+        return kind(f"{where}{error.strerror or error}")
     kind_name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     return ToastboxError(
         f"{kind_name}: {error} (this is a bug: run it again with TOASTBOX_DEBUG=1 and report what it prints)"

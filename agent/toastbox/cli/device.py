@@ -15,6 +15,7 @@ from toastbox.output import Progress, printable, say, warn
 if TYPE_CHECKING:
     from toastbox.device.interfaces import Credentials
     from toastbox.device.preview import Preview
+    from toastbox.neighbours import Found
 
 MAX_NAME = 64
 MAX_CODE = 256
@@ -71,13 +72,16 @@ def fingerprint_of(code: str) -> bytes:
 
 def find_hub(fingerprint: bytes) -> str:
     """URL of the hub on the LAN that has this fingerprint. WrongUse: none is found."""
-    from toastbox.device.announce import discover
+    from toastbox.announce import discover
+    from toastbox.neighbours import HUB
+
+    def is_it(found: "Found") -> bool:
+        return found.role == HUB and found.id == fingerprint.hex()
 
     with Progress() as progress:
         progress.show("looking for the hub on the LAN")
-        for found in discover(FIND_S):
-            if found.role == "hub" and found.id == fingerprint.hex():
-                return str(found.url)
+        for found in filter(is_it, discover(FIND_S, enough=is_it)):
+            return found.url
     raise WrongUse("the hub of this code is not found on the LAN: name it with --hub https://HOST:PORT")
 
 

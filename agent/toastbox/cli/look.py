@@ -90,11 +90,11 @@ def _set_paused(options: argparse.Namespace, paused: bool) -> int:
 
 def discover(options: argparse.Namespace) -> int:
     """Everything of ours that answers within the time."""
-    from toastbox.device import announce
+    from toastbox.announce import discover as listen
 
     with Progress() as progress:
         progress.show(f"listening for {options.timeout} s")
-        found = announce.discover(options.timeout)
+        found = listen(options.timeout)
     if options.json:
         say_json([each._asdict() for each in found])
     else:
