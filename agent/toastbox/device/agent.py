@@ -16,6 +16,7 @@ from toastbox.config import AgentSettings
 from toastbox.device.control import ControlServer
 from toastbox.device.dirty import Dirty
 from toastbox.device.events import EventStream
+from toastbox.device.interfaces import SystemClock
 from toastbox.device.lan import Lan
 from toastbox.device.memory import memory_figures
 from toastbox.device.parts import Parts
@@ -41,16 +42,14 @@ class Agent:
         self._store = store
         self._settings = settings
         self._credentials = store.credentials()
-        self._lan = Lan(self._credentials, settings)
+        self._report = Report()
+        self._lan = Lan(store, settings, SystemClock(), self.on_head, self._position)
         self._parts = Parts(store, settings, self._lan.source)
         self._engine = self._parts.engine
+        self._report = self._engine.report
         self._watcher = Watcher(str(store.folder), self._parts.clock, self._engine.is_ignored_folder)
         self._timer: asyncio.TimerHandle | None = None
         self._rescan: asyncio.TimerHandle | None = None
-
-    @property
-    def _report(self) -> Report:
-        return self._engine.report
 
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -81,7 +80,7 @@ class Agent:
         self._engine.watched_by(self._watcher)
         self._worker.set_paused(self._store.paused)
         self._worker.start()
-        await self._lan.start(self._parts, self._worker.hint, self._position)
+        await self._lan.start(self._parts.arena.regions["listings"])
         if self._settings.push == "events":
             self._events.start()
 
@@ -126,6 +125,7 @@ class Agent:
     def on_connected(self, connected: bool) -> None:
         if connected:
             self._worker.hint()
+            self.on_peers()
 
     def on_denied(self, reason: str) -> None:
         self._report.state, self._report.error = "denied", reason

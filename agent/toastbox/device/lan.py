@@ -1,29 +1,165 @@
-"""The device on its LAN: announced, listening for posts and for peers, and asking peers for chunks."""
+"""The device on its LAN: announced, listening for the hub's posts and for peers, and asking peers for chunks.
 
+Nothing is imported, opened or announced that the settings do not ask for:
+
+    announce or lan_peers   zeroconf: found by others, finds others
+    lan_peers or webhook    the listener, on the port that is announced and told to the hub
+"""
+
+import asyncio
+import logging
+import random
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from toastbox import __version__
 from toastbox.config import AgentSettings
-from toastbox.device.interfaces import Credentials, PeerSource
-from toastbox.device.parts import Parts
+from toastbox.device.interfaces import Clock, Credentials, PeerSource
+from toastbox.device.lend import Lender
+from toastbox.device.members import Members
+from toastbox.device.remote import HubClient
+from toastbox.device.state import Store
+from toastbox.errors import ToastboxError
+from toastbox.native.arena import Region
+from toastbox.neighbours import DEVICE, Found, Service, folder_hash
+from toastbox.quantity import parse_address
+
+if TYPE_CHECKING:
+    from toastbox.announce import Presence
+    from toastbox.device.hook import Hook
+    from toastbox.device.peers import PeerSet
+
+NOTIFY_PATH = "/notify"
+RETRY_S = 60.0
+_log = logging.getLogger(__name__)
 
 
 class Lan:
-    """Nothing is imported, opened or announced that the settings do not ask for."""
+    """hint(epoch, seq): the hub's post says so. position(): (epoch, seq) reached. Runs in the event loop."""
 
-    def __init__(self, credentials: Credentials, settings: AgentSettings) -> None:
-        self._credentials = credentials
+    def __init__(
+        self,
+        store: Store,
+        settings: AgentSettings,
+        clock: Clock,
+        hint: Callable[[int, int], None],
+        position: Callable[[], tuple[int, int]],
+    ) -> None:
+        self._credentials: Credentials = store.credentials()
+        self._store = store
         self._settings = settings
-        self.source: PeerSource | None = None
+        self._hint = hint
+        self._position = position
+        self._members = Members()
+        self._peers = self._make_peers(clock) if settings.lan_peers and settings.announce else None
+        self._hook: Hook | None = None
+        self._presence: Presence | None = None
+        self._lender: Lender | None = None
+        self._port = 0
+        self._refreshing: asyncio.Task[None] | None = None
+        self.trouble = ""
 
-    async def start(self, parts: Parts, hint: Callable[[], None], position: Callable[[], tuple[int, int]]) -> None:
-        """parts: for what peers ask of us. hint(): a post says that the hub has news."""
+    def _make_peers(self, clock: Clock) -> "PeerSet":
+        from toastbox.device.peers import PeerSet
+
+        return PeerSet(self._credentials, self._members, clock, random.Random())
+
+    @property
+    def source(self) -> PeerSource | None:
+        """Whom the receiver asks before the hub."""
+        return self._peers
+
+    async def start(self, listings: Region) -> None:
+        """What fails here is told in `trouble`, and the folder is kept in step without it."""
+        try:
+            await self._listen(listings)
+        except OSError as error:
+            self.trouble = f"cannot listen at {self._settings.listen}: {error.strerror}"
+            _log.warning("%s", self.trouble)
+        if self._settings.announce:
+            await self._announce()
+        self.refresh()
+
+    async def _listen(self, listings: Region) -> None:
+        webhook = self._settings.push == "webhook"
+        if not webhook and self._peers is None:
+            return
+        from toastbox.device.hook import Hook
+
+        lender = self._lender = Lender(self._store, listings)
+        self._hook = Hook(self._credentials, self._hint, self._position, lender.load, self._members)
+        host, port = parse_address(self._settings.listen)
+        self._port = await self._hook.start(host, port)
+
+    async def _announce(self) -> None:
+        from toastbox.announce import Presence
+
+        who = self._credentials
+        offer = Service(
+            DEVICE,
+            str(who.device),
+            self._settings.name or who.name,
+            self._port,
+            (folder_hash(who.folder),),
+            __version__,
+        )
+        self._presence = Presence(offer if self._port else None, self._found, self._lost)
+        await self._presence.start()
 
     async def stop(self) -> None:
-        pass
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        if self._presence is not None:
+            await self._presence.stop()
+        if self._hook is not None:
+            await self._hook.stop()
+        if self._lender is not None:
+            self._lender.close()
+
+    # --- who is there
+
+    def _found(self, found: Found) -> None:
+        if self._peers is not None and found.role == DEVICE and folder_hash(self._credentials.folder) in found.folders:
+            self._peers.found(int(found.id), found.address, found.port)
+
+    def _lost(self, found: Found) -> None:
+        if self._peers is not None and found.role == DEVICE:
+            self._peers.lost(int(found.id))
+
+    # --- what the hub is asked and told
 
     def refresh(self) -> None:
-        """The hub's list of devices changed."""
+        """Ask the hub who belongs to the folder, and tell it where to post."""
+        if self._hook is not None and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._talk)
+                return
+            except ToastboxError as error:
+                _log.info("the hub cannot be asked for the list of devices: %s", error)
+            await asyncio.sleep(RETRY_S * (0.75 + random.random() / 2))
+
+    def _talk(self) -> None:
+        """One short conversation with the hub, in a thread."""
+        client = HubClient(self._credentials)
+        try:
+            self._members.update(client.peers())
+            if self._settings.push == "webhook":
+                client.put_webhook(self._port, True, NOTIFY_PATH)
+        finally:
+            client.close()
 
     def figures(self) -> dict[str, Any]:
-        return {}
+        """For status."""
+        peers = self._peers
+        return {
+            "port": self._port,
+            "name": self._presence.name if self._presence else "",
+            "trouble": self.trouble or (self._presence.trouble if self._presence else ""),
+            "peers": len(peers) if peers else 0,
+            "fetched_chunks": peers.fetched_chunks if peers else 0,
+            "served_chunks": self._hook.served_chunks if self._hook else 0,
+        }

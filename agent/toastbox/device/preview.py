@@ -20,7 +20,6 @@ from toastbox.device.folder import Folder
 from toastbox.device.index import Index, Row
 from toastbox.device.interfaces import Remote
 from toastbox.device.pull import PAGE_BYTES, PAGE_ENTRIES
-from toastbox.device.pull import PAGE_BYTES, PAGE_ENTRIES
 from toastbox.device.reading import Reader
 from toastbox.device.seen import OTHER, Seen
 from toastbox.errors import EpochChanged
