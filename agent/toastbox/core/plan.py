@@ -1,6 +1,9 @@
 """From entries of the journal and what is here to steps, in an order that is right whatever the mixture.
 
-    1 aside      local versions that lost are renamed to their conflict name
+    0 unblock    what took a folder's place here is renamed, too: elsewhere something was put into that folder;
+                 rows of the index stay as they are
+    1 aside      local versions that lost are renamed to their conflict name; their rows are dropped, and for a
+                 folder those below it (below anything else, rows are deletions still to be proposed)
     2 stage      content is fetched and flushed (all before anything visible changes)
     3 clear      files and links that a folder takes the place of are removed
     4 folders    made, outermost first
@@ -19,20 +22,28 @@ from toastbox.core.names import conflict_path, key_of, parent_of
 
 
 class Item:
-    """One entry of the journal (remote), what it was last agreed to be (base), and what is here (local)."""
+    """One entry of the journal (remote), what it was last agreed to be (base), and what is here (local).
 
-    __slots__ = ("base", "local", "remote")
+    blocked_by: when nothing can be here because something above is no folder: the path of that, else b"".
+    """
 
-    def __init__(self, remote: Entry, base: Entry | None, local: Entry | None) -> None:
+    __slots__ = ("base", "blocked_by", "local", "remote")
+
+    def __init__(self, remote: Entry, base: Entry | None, local: Entry | None, blocked_by: bytes = b"") -> None:
         self.remote = remote
         self.base = base
         self.local = local
+        self.blocked_by = blocked_by
 
 
 class Plan:
-    """Steps by phase; see above. rmdirs: (path, a file takes its place); renames: (old, new, entry)."""
+    """Steps by phase; see above. unblock, aside: (path, new path); renames: (old, new, entry).
+
+    rmdirs: (path, whether a file takes its place).
+    """
 
     def __init__(self) -> None:
+        self.unblock: list[tuple[bytes, bytes]] = []
         self.aside: list[tuple[bytes, bytes]] = []
         self.stage: list[Entry] = []
         self.clear: list[bytes] = []
@@ -57,6 +68,7 @@ def plan(items: list[Item], device_name: str) -> Plan:
     if moved:
         items = [_moved_away(item) if _is_below(item.remote.path, moved) else item for item in items]
         outcomes = [resolve(item.base, item.local, item.remote) for item in items]
+    _clear_way(items, outcomes, steps, device_name)
     skip = -1
     for at, item in enumerate(items):
         partner = items[at + 1] if at + 1 < len(items) else None
@@ -67,6 +79,19 @@ def plan(items: list[Item], device_name: str) -> Plan:
             _decide(item, outcomes[at], steps, device_name)
     _sort(steps)
     return steps
+
+
+def _clear_way(items: list[Item], outcomes: list[int], steps: Plan, device_name: str) -> None:
+    """Move aside what took the place of a folder here while something was put into that folder elsewhere.
+
+    Unless the folder itself is in the batch: then its own entry decides.
+    """
+    settled = {items[at].remote.path for at in range(len(items)) if outcomes[at] in (TAKE, BOTH)}
+    for at, item in enumerate(items):
+        path = item.blocked_by
+        if path and path not in settled and outcomes[at] == TAKE:
+            settled.add(path)
+            steps.unblock.append((path, conflict_path(path, device_name, item.remote.seq)))
 
 
 def _is_folder(entry: Entry | None) -> bool:
