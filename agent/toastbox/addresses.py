@@ -53,7 +53,8 @@ def nearest(addresses: Iterable[str], own: Iterable[Own]) -> str:
     """The address to try of those somebody claims; "" if none makes sense.
 
     In one of our networks first, but not our own (every board has the same address on its container bridge); then
-    our own (the other is on this machine); then any. Loopback only if we have nothing else.
+    our own (the other is on this machine); then any; IPv4 before IPv6; of equals the first. Loopback only if we have
+    nothing else.
     """
     mine = tuple(own)
     alone = all(ip_address(each.address).is_loopback for each in mine)
@@ -69,8 +70,8 @@ def nearest(addresses: Iterable[str], own: Iterable[Own]) -> str:
             continue
         is_own = any(each.address == text for each in mine)
         is_near = not is_own and any(each.reaches(address) for each in mine)
-        ranked.append((not is_near, not is_own, address.version, text))
-    return min(ranked)[3] if ranked else ""
+        ranked.append((not is_near, not is_own, address.version, len(ranked), text))
+    return min(ranked)[-1] if ranked else ""
 
 
 class AddressWatch:

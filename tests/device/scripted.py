@@ -53,12 +53,12 @@ Script = Callable[[Connection], None]
 class ScriptedServer:
     """Runs scripts in turn, one for each connection, the last one for all further ones."""
 
-    def __init__(self, *scripts: Script, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *scripts: Script, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._scripts = list(scripts)
         self._context = context or authority().server_context()
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = socket.create_server((host, 0))
         self.port = self._listening.getsockname()[1]
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.url = f"https://{host}:{self.port}"
         self.requests: list[Request] = []
         self.connections = 0
         self.errors: list[Exception] = []
