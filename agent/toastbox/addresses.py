@@ -58,7 +58,7 @@ def nearest(addresses: Iterable[str], own: Iterable[Own]) -> str:
     """
     mine = tuple(own)
     alone = all(ip_address(each.address).is_loopback for each in mine)
-    ranked = []
+    ranked: list[tuple[bool, bool, int, int, str]] = []
     for text in addresses:
         try:
             address = ip_address(text)

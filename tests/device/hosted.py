@@ -33,6 +33,7 @@ class Hosted:
         self.chunks: dict[bytes, bytes] = {}
         self.heads: list[tuple[int, int]] = []
         self.cursor = (7, 5)
+        self.on_load = lambda: None
         self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -68,6 +69,7 @@ class Hosted:
         return await self.hook.start("127.0.0.1", 0)
 
     def _load(self, digest: bytes) -> bytes | None:
+        self.on_load()
         return self.chunks.get(digest)
 
     # --- clients

@@ -13,7 +13,7 @@ from authority import authority, other_authority
 from scripted import Connection, ScriptedServer, answering
 from toastbox.core.bundle import chunk_head, missing_head
 from toastbox.core.pairing import encode_code
-from toastbox.device.channel import BUFFER_SIZE, gather
+from toastbox.device.channel import BUFFER_SIZE, Channel, gather
 from toastbox.device.remote import HubClient, open_channel, pair
 from toastbox.device.throttle import Throttle
 from toastbox.device.tls import Pin
@@ -260,13 +260,21 @@ def test_title_is_cut_and_cleaned():
     assert str(caught.value).isprintable()
 
 
-def test_refusal_sent_before_the_upload_is_through_is_heard():
-    def refuse_early(connection: Connection) -> None:
-        connection.socket.recv(100)
-        connection.answer(problem(413, "too-large"), 413)
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ssl.SSLEOFError])
+def test_refusal_sent_before_the_upload_is_through_is_heard(monkeypatch, error):
+    """Whether the kernel keeps such an answer is chance; when it does, it is heard."""
 
+    def refuse_early(connection: Connection) -> None:
+        connection.socket.recv(1000)
+        connection.answer(problem(413, "too-large"), 413)
+        connection.receive()
+
+    def break_off(channel, connection, parts):
+        raise error
+
+    monkeypatch.setattr(Channel, "_send", break_off)
     with ScriptedServer(refuse_early) as server, pytest.raises(HubRefused, match="a title"):
-        client(server).upload([bytes(32 << 20)], 32 << 20)
+        client(server).upload([bytes(1000)], 1000)
 
 
 # --- answers

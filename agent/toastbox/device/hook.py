@@ -14,6 +14,7 @@ Who may ask for what is judged on the head of the request, before its body is re
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 from toastbox.core.auth import hook_key, verify_hook
@@ -64,6 +65,7 @@ class Hook:
         self._told: dict[int, int] = {}
         self._listener = Listener(self._serve, peer_context(credentials, server=True) if tls else None)
         self._app = self._make_app()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="toastbox-lend")  # started by the first chunk
         self._bundles = 0
         self.served_chunks = 0
         self.refused = 0
@@ -73,7 +75,9 @@ class Hook:
         return await self._listener.start(host, port)
 
     async def stop(self) -> None:
+        """Afterwards `load` is not called any more."""
         await self._listener.stop()
+        self._reader.shutdown()
 
     # --- one request
 
@@ -174,11 +178,12 @@ class Hook:
 
     async def _bundle(self, hashes: bytes) -> AsyncIterator[bytes | memoryview]:
         """One chunk in memory at a time; microdot takes the next piece when the last one is on its way."""
+        loop = asyncio.get_running_loop()
         self._bundles += 1
         try:
             for start in range(0, len(hashes), HASH_SIZE):
                 digest = hashes[start : start + HASH_SIZE]
-                data = await asyncio.to_thread(self._load, digest)
+                data = await loop.run_in_executor(self._reader, self._load, digest)
                 if data is None:
                     yield missing_head(digest)
                     continue
