@@ -215,6 +215,11 @@ class Folder:
         except FileNotFoundError:
             return None
 
+    def free_bytes(self) -> int:
+        """Room left on the file system for this user."""
+        found = os.fstatvfs(self._stage)
+        return found.f_bavail * found.f_frsize
+
     def stage_names(self) -> list[str]:
         return os.listdir(self._stage)
 

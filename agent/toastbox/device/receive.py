@@ -22,6 +22,7 @@ from toastbox.errors import DamagedData, HostilePeer
 SEGMENT_CHUNKS = 2048
 SEGMENT_BYTES = 32 << 20
 RESUMABLE_BYTES = 1 << 20
+RESERVE_BYTES = 2 << 20  # left for the index and for small files when a large one comes
 PARTIAL = "part"
 OPEN_TARGETS = 8
 LIST_PAGE = 16384
@@ -110,6 +111,8 @@ class Receiver:
         chunks = self._list(entry)
         target.left = 1 + len(chunks) // 36
         kept = self._resume(target, chunks) if resumable else 0
+        if resumable and entry.size - kept + RESERVE_BYTES > self._folder.free_bytes():
+            raise OSError(errno.ENOSPC, "no room")
         base = Places(self._base(entry, target.replaces) if resumable else b"")
         offset = 0
         for at in range(0, len(chunks), 36):
@@ -270,9 +273,10 @@ class Receiver:
     def _fail(self, target: Target, error: OSError) -> None:
         if error.errno == errno.EIO:
             raise error
-        target.failed = "no room on this device" if error.errno in NO_ROOM else error.strerror or "refused"
+        no_room = error.errno in NO_ROOM
+        target.failed = "no room on this device" if no_room else error.strerror or "refused"
         self._close(target.name)
-        if not target.name.startswith(PARTIAL):
+        if no_room or not target.name.startswith(PARTIAL):
             self._folder.stage_remove(target.name)
 
     def _descriptor(self, target: Target) -> int:
