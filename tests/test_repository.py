@@ -78,8 +78,9 @@ def test_imports_point_one_way(path: Path) -> None:
     for line, module in imports(path):
         if module == "toastbox" or module.startswith("toastbox."):
             target = [*module.split("."), ""][1]
-            name = "" if target == "__version__" else target
-            assert name in ALLOWED[part] | {part}, f"{path}:{line}: {part} must not import {module}"
+            if target == "__version__" and part != "core":
+                continue  # a constant that imports nothing
+            assert target in ALLOWED[part] | {part}, f"{path}:{line}: {part} must not import {module}"
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda path: path.name)
