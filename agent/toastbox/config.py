@@ -118,8 +118,7 @@ class AgentSettings:
     mode: str = setting(
         "two-way",
         choice("two-way", "receive-only", "send-only"),
-        "Which way changes go. receive-only: nothing from here reaches the hub.\n"
-        "send-only: nothing comes here.",
+        "Which way changes go. receive-only: nothing from here reaches the hub.\nsend-only: nothing comes here.",
     )
     push: str = setting(
         "events",
@@ -131,9 +130,7 @@ class AgentSettings:
         "*:0", ADDRESS, "Where LAN peers and the hub's posts reach this device. Port 0: any that is free."
     )
     announce: bool = setting(True, FLAG, "Announce this device on the LAN by zeroconf, and look for others.")
-    lan_peers: bool = setting(
-        True, FLAG, "Give chunks to devices of this folder on the LAN, and fetch theirs."
-    )
+    lan_peers: bool = setting(True, FLAG, "Give chunks to devices of this folder on the LAN, and fetch theirs.")
     limit_up: int = setting(0, size(0, 1000 * GIB), "Most bytes a second sent. 0: no limit.")
     limit_down: int = setting(0, size(0, 1000 * GIB), "Most bytes a second fetched. 0: no limit.")
     accept_deletes: bool = setting(
@@ -142,9 +139,7 @@ class AgentSettings:
     safety_pull_s: int = setting(
         900, seconds(10, 604800), "Ask the hub this often (give or take a quarter) when no push was heard."
     )
-    arena: int = setting(
-        8 * MIB, size(2 * MIB, GIB), "Memory for file records and transfer buffers. It never grows."
-    )
+    arena: int = setting(8 * MIB, size(2 * MIB, GIB), "Memory for file records and transfer buffers. It never grows.")
     window: int = setting(
         2 * MIB,
         size(512 * KIB, 64 * MIB),
