@@ -1,0 +1,157 @@
+"""The hub as a device sees it over a bad network: device.interfaces.Remote on the real hub service.
+
+Any request may be lost, or its answer; it may arrive twice; the hub may die under it before or after its flush; a bundle
+may end early. Before and after every request others get their turn: users, and whole rounds of other devices, so that
+an answer is old when it comes.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from toastbox.core.bundle import BundleReader
+from toastbox.core.content import MAX_CHUNK
+from toastbox.core.names import key_of
+from toastbox.core.wire import COMMITTED, decode_answer, decode_commit
+from toastbox.device.interfaces import Buffer, FolderInfo
+from toastbox.errors import EpochChanged, HubRefused, HubUnreachable
+from toastbox.hub.refusal import Refusal
+from toastbox.hub.service import CursorAhead
+
+from .hub import Hub
+from .promises import Ledger
+
+T = TypeVar("T")
+FAULTS = ("request lost", "answer lost", "twice", "hub dies before flush", "hub dies after flush")
+
+
+class Network:
+    """What all remotes share. trouble: chance of a fault in a request; turn(name): others get their turn."""
+
+    def __init__(self, hub: Hub, ledger: Ledger, chance: random.Random, turn: Callable[[str], None]) -> None:
+        self.hub = hub
+        self.ledger = ledger
+        self.chance = chance
+        self.turn = turn
+        self.trouble = 0.0
+        self.deaths = False
+
+    def fault(self) -> str:
+        if self.chance.random() >= self.trouble:
+            return ""
+        return self.chance.choice(FAULTS if self.deaths else FAULTS[:3])
+
+    def hub_dies(self) -> None:
+        self.hub.power_cut(self.chance)
+        self.ledger.check_hub()
+
+
+class SimRemote:
+    """See interfaces.Remote. step(call, changes): as Mounted.step."""
+
+    def __init__(self, name: str, network: Network, step: Callable[[str, bool], None]) -> None:
+        self._name = name
+        self._net = network
+        self._step = step
+
+    def _request(self, what: str, work: Callable[[], T], flush: Callable[[], None] = lambda: None) -> T:
+        """Carry out a request with what can go wrong. flush: makes what it did durable, before the answer."""
+        net = self._net
+        self._step(what, True)
+        net.turn(self._name)
+        fault = net.fault()
+        if fault:
+            self._step(f"  {fault}", False)
+        if fault == "request lost":
+            raise HubUnreachable(fault)
+        answer = self._judged(work, flush, fault)
+        if fault == "twice":
+            answer = self._judged(work, flush, "")
+        if fault == "hub dies after flush":
+            net.hub_dies()
+        net.turn(self._name)
+        self._step(f"  answered {what}", True)
+        if fault not in ("", "twice"):
+            raise HubUnreachable(fault)
+        return answer
+
+    def _judged(self, work: Callable[[], T], flush: Callable[[], None], fault: str) -> T:
+        before = self._net.hub.head
+        try:
+            answer = work()
+        except CursorAhead:
+            self._net.hub.service.renew_epoch("a device's cursor is ahead")
+            raise EpochChanged(self._net.hub.service.epoch) from None
+        except Refusal as refusal:
+            raise translated(refusal) from refusal
+        if fault == "hub dies before flush":
+            self._net.hub_dies()
+            raise HubUnreachable(fault)
+        flush()
+        self._net.ledger.judged(self._name, before)
+        return answer
+
+    @property
+    def _service(self):  # type: ignore[no-untyped-def]
+        return self._net.hub.service
+
+    @property
+    def _device(self):  # type: ignore[no-untyped-def]
+        return self._net.hub.devices[self._name]
+
+    # --- interfaces.Remote
+
+    def folder(self) -> FolderInfo:
+        raise NotImplementedError
+
+    def pull(self, after: int, epoch: int, entries: int, nbytes: int) -> bytes:
+        return self._request(
+            f"pull after {after}", lambda: self._service.pull(self._device, after, epoch, entries, nbytes)
+        )
+
+    def commit(self, body: Buffer) -> bytes:
+        data = bytes(body)
+        records = list(decode_commit(data).records())
+        what = ", ".join(f"{record.entry!r}" for record in records)
+        answer = self._request(
+            f"commit {what}", lambda: self._service.commit(self._device, data), lambda: self._service.flush()
+        )
+        results = decode_answer(answer).results
+        self._step(f"  {results}", False)
+        for record, (status, seq) in zip(records, results, strict=True):
+            if status == COMMITTED:
+                entry = record.entry
+                self._net.ledger.acknowledged(seq, key_of(entry.path), entry.kind, entry.content)
+        return answer
+
+    def missing(self, hashes: Buffer) -> bytes:
+        return self._request("missing", lambda: self._service.missing(self._device, bytes(hashes)))
+
+    def upload(self, parts: Sequence[Buffer], total: int) -> None:
+        data = b"".join(bytes(part) for part in parts)
+        if len(data) != total:
+            raise AssertionError(f"a bundle of {len(data)} bytes was announced as {total}")
+        chunks = [(digest, bytes(chunk or b"")) for digest, chunk in BundleReader(MAX_CHUNK).feed(data)]
+        self._request(f"upload {len(chunks)} chunks", lambda: self._service.store(self._device, chunks))
+
+    def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, bytes | memoryview | None]]:
+        asked = bytes(hashes)
+        found = self._request(f"fetch {len(asked) // 32} chunks", lambda: list(self._service.load(self._device, asked)))
+        last = self._net.chance.randrange(len(found)) if self._net.fault() else len(found)
+        for digest, data in found[:last]:
+            yield digest, data
+        if last < len(found):
+            raise HubUnreachable("the bundle ended early")
+
+    def chunk_list(self, content: bytes, start: int, count: int) -> tuple[bytes, int]:
+        return self._request("list", lambda: self._service.chunk_list(self._device, content, start, count))
+
+    def close(self) -> None:
+        pass
+
+
+def translated(refusal: Refusal) -> Exception:
+    """What device/remote.py makes of a refusal."""
+    if refusal.code == "epoch":
+        return EpochChanged(int(refusal.extra["epoch"]))
+    return HubRefused(f"the hub refused: {refusal.title}", refusal.code, refusal.status)

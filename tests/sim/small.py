@@ -1,0 +1,38 @@
+"""The sizes that make batches, pages and chunks, made small: so that a folder of twenty small files has all of them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+from unittest import mock
+
+from toastbox.device import publish, pull, push, reading, receive, send
+
+CHUNKS = (64, 512, 1024)  # least, average, most
+WINDOW = 2 * CHUNKS[2] + 100
+SIZES = (
+    (pull, {"PAGE_ENTRIES": 5, "PAGE_BYTES": 4096}),
+    (publish, {"FEW": 1, "MANY_INTENTS": 8}),
+    (push, {"MANY_GONE": 4, "MANY_UNSETTLED": 6}),
+    (reading, {"CHUNK_MIN": CHUNKS[0], "CHUNK_AVERAGE": CHUNKS[1], "CHUNK_MAX": CHUNKS[2]}),
+    (receive, {"CHUNK_MAX": CHUNKS[2], "ZERO_CHUNK": sha256(bytes(CHUNKS[2])).digest()}),
+    (receive, {"RESUMABLE_BYTES": 2000, "OPEN_TARGETS": 2, "SEGMENT_CHUNKS": 4}),
+    (
+        send,
+        {
+            "CHUNK_MIN": CHUNKS[0],
+            "CHUNK_AVERAGE": CHUNKS[1],
+            "CHUNK_MAX": CHUNKS[2],
+            "BATCH_ENTRIES": 4,
+            "UNASKED_BYTES": 200,
+        },
+    ),
+)
+
+
+@contextmanager
+def small_sizes() -> Iterator[None]:
+    """While this lasts, the device's modules work with small sizes."""
+    with ExitStack() as stack:
+        for module, values in SIZES:
+            stack.enter_context(mock.patch.multiple(module, **values))
+        yield
