@@ -83,8 +83,9 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What is not HTTP is told so, and nothing else."""
-        self.force_close()
-        return problem(bad_request("not a request of HTTP/1.1"))
+        response = problem(bad_request("not a request of HTTP/1.1"))
+        response.force_close()
+        return response
 
     def _expect_head(self) -> None:
         self._head_timer = self._all.loop.call_later(self._all.header_timeout_s, self.abort)

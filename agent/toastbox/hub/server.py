@@ -5,9 +5,12 @@ import contextlib
 import logging
 import resource
 import signal
+import socket
 import sys
 from pathlib import Path
 
+from toastbox import __version__
+from toastbox.announce import Presence
 from toastbox.config import HubSettings
 from toastbox.errors import WrongUse
 from toastbox.hub.connections import Connections
@@ -21,6 +24,7 @@ from toastbox.hub.push import Push
 from toastbox.hub.routes import Routes
 from toastbox.hub.subscribers import Subscribers
 from toastbox.hub.webhooks import Webhooks
+from toastbox.neighbours import HUB, HUB_DIGITS, Service, folder_hash
 from toastbox.quantity import parse_address, show_address
 
 _log = logging.getLogger(__name__)
@@ -54,6 +58,7 @@ class HubServer:
         self._control = ControlServer(home.path, Operations(home, self.writer.call))
         self._server: asyncio.Server | None = None
         self._pruning: asyncio.Task[None] | None = None
+        self._presence: Presence | None = None
 
     async def start(self, listen: str) -> int:
         """Listen at HOST:PORT; the port, which differs from the one given if that is 0."""
@@ -76,7 +81,11 @@ class HubServer:
         await self._control.start()
         if self._settings.prune_interval_s:
             self._pruning = asyncio.create_task(self._prune_always())
-        return int(self._server.sockets[0].getsockname()[1])
+        port = int(self._server.sockets[0].getsockname()[1])
+        if self._settings.announce:
+            self._presence = Presence(self._offer(port))
+            await self._presence.start()
+        return port
 
     async def stop(self) -> None:
         """Answer what has been asked, end all connections, flush."""
@@ -84,6 +93,8 @@ class HubServer:
             self._pruning.cancel()
         if self._server is not None:
             self._server.close()
+        if self._presence is not None:
+            await self._presence.stop()
         await self._control.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S):
@@ -91,6 +102,13 @@ class HubServer:
         await self._webhooks.close()
         await asyncio.to_thread(self.writer.stop)
         self._routes.close()
+
+    def _offer(self, port: int) -> Service:
+        """What is said on the LAN: which hub this is, for which folders."""
+        folders = self._home.service.journal.folders()
+        hashes = tuple(folder_hash(folder.ident.hex()) for folder in folders)
+        ident = self._home.authority.fingerprint.hex()[:HUB_DIGITS]
+        return Service(HUB, ident, self._settings.name or socket.gethostname(), port, hashes, __version__)
 
     async def _prune_always(self) -> None:
         settings = self._settings

@@ -202,9 +202,9 @@ class HubService:
             raise bad_request("the cursor is ahead of the journal")
         _log.warning("new epoch: %s", reason)
         self._renewed = True
+        self.flush()
         self.journal.new_epoch(self._heads.heads() if self._heads else {})
         self.epoch = self.journal.epoch()
-        self._write_heads()
         self._moved.update(folder.number for folder in self.journal.folders())
 
     def flush(self) -> None:

@@ -57,6 +57,7 @@ def _good_path(path: object) -> bool:
         isinstance(path, str)
         and 0 < len(path) <= _MAX_PATH
         and path[0] == "/"
+        and "//" not in path
         and all(c in allowed or (c.isascii() and c.isalnum()) for c in path)
     )
 
