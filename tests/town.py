@@ -104,9 +104,14 @@ def tree(folder: Path) -> dict[str, bytes]:
             folders.remove(".toastbox")
         for name in folders + files:
             path = Path(place, name)
-            if path.is_symlink():
-                content = os.fsencode(os.readlink(path))
-            else:
-                content = b"/" if path.is_dir() else path.read_bytes()
-            found[str(path.relative_to(folder))] = content
+            found[str(path.relative_to(folder))] = _content(path)
     return found
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.is_symlink():
+            return os.fsencode(os.readlink(path))
+        return b"/" if path.is_dir() else path.read_bytes()
+    except FileNotFoundError:
+        return b"(vanished while being looked at)"

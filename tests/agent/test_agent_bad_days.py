@@ -119,6 +119,17 @@ def test_mass_deletion_is_held_and_then_accepted(town: Town) -> None:
     assert tree(a) == tree(b) and len(tree(b)) < 40
 
 
+def test_agent_told_to_accept_deletes_passes_them_on(town: Town) -> None:
+    a, b = town.join("a"), town.join("b")
+    fill(a, 80, 1)
+    town.start_agent("a", "--accept-deletes")
+    town.start_agent("b")
+    wait_for(lambda: tree(a) == tree(b) and len(tree(b)) == 87)
+    for name in ("d1", "d2", "d3", "d4", "d5"):
+        shutil.rmtree(a / name)
+    wait_for(lambda: tree(a) == tree(b))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MiB."""

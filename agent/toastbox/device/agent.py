@@ -64,6 +64,7 @@ class Agent:
             self._settings.safety_pull_s,
             self._worker_ended,
             self._reached,
+            self._settings.accept_deletes,
         )
         self._events = EventStream(self._credentials, self, self._position, self._parts.clock, chance)
         control = ControlServer(self._store.identity(), self._command)

@@ -24,7 +24,7 @@ class Worker(threading.Thread):
     """Runs an engine. ended(error): called once, in this thread, when it stops; None when it was asked to.
 
     reached(): after every round in which the hub answered. safety_s: an own pull at least this often (jittered),
-    whatever the hub says.
+    whatever the hub says. accept_deletes: believe every deletion.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Worker(threading.Thread):
         safety_s: float,
         ended: Callable[[Exception | None], None],
         reached: Callable[[], None] = lambda: None,
+        accept_deletes: bool = False,
     ) -> None:
         super().__init__(name="toastbox-loop", daemon=True)
         self._engine = engine
@@ -48,6 +49,7 @@ class Worker(threading.Thread):
         self._wanted = True
         self._stopping = False
         self._paused = False
+        self._always_accept = accept_deletes
         self._accept_deletes = False
         self._failures = 0
         self._waiters: list[threading.Event] = []
@@ -100,7 +102,12 @@ class Worker(threading.Thread):
                 self._round()
         except Exception as caught:  # whatever ends the thread must end the agent
             error = caught
+        self._release(self._waiters)
         self._ended(error)
+
+    def _release(self, waiters: list[threading.Event]) -> None:
+        for waiter in waiters:
+            waiter.set()
 
     def _next(self) -> bool:
         """Wait for something to do; False when asked to stop."""
@@ -124,7 +131,7 @@ class Worker(threading.Thread):
         with self._wake:
             wanted, self._wanted = self._wanted, False
             waiters, self._waiters = self._waiters, []
-            accept, self._accept_deletes = self._accept_deletes, False
+            accept, self._accept_deletes = self._accept_deletes or self._always_accept, False
             paused = self._paused
         report = self._engine.report
         if paused:
@@ -133,8 +140,7 @@ class Worker(threading.Thread):
             self._engine.confirm()
         else:
             self._cycle(accept, retry=not wanted)
-        for waiter in waiters:
-            waiter.set()
+        self._release(waiters)
 
     def _cycle(self, accept_deletes: bool, retry: bool) -> None:
         report = self._engine.report
