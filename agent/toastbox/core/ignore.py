@@ -95,7 +95,7 @@ class Rule:
         self._floating = "/" not in pattern  # matches a name at any depth
         if pattern[:1] == "/":
             pattern = pattern[1:]
-        self._names = [None if name == "**" else NamePattern(name) for name in pattern.split("/")]
+        self._names = [None if _is_any_depth(name) else NamePattern(name) for name in pattern.split("/")]
 
     def matches(self, names: list[str]) -> bool:
         """Whether the path of these names fits, itself, not something above it."""
@@ -178,6 +178,11 @@ def _is_escaped(line: str, at: int) -> bool:
     while count < at and line[at - count - 1] == "\\":
         count += 1
     return count % 2 == 1
+
+
+def _is_any_depth(name: str) -> bool:
+    """Two stars; git takes more for the same."""
+    return len(name) > 1 and name.strip("*") == ""
 
 
 def _is_literal(token: "str | CharacterClass") -> bool:
