@@ -27,9 +27,11 @@ def members(*numbers: int, revoked: tuple[int, ...] = (), version: int = 1) -> M
 class Hosted:
     """A Hook of device 1 that listens on loopback. chunks: what it has; heads: what it was told."""
 
-    def __init__(self, known: Members | None = None, *, tls: bool = True) -> None:
-        self.credentials = authority().credentials("https://hub", 1)
-        self.members = known or members(1, 2)
+    def __init__(
+        self, known: Members | None = None, *, tls: bool = True, credentials: Credentials | None = None
+    ) -> None:
+        self.credentials = credentials or authority().credentials("https://hub", 1)
+        self.members = members(1, 2) if known is None else known
         self.chunks: dict[bytes, bytes] = {}
         self.heads: list[tuple[int, int]] = []
         self.cursor = (7, 5)
