@@ -231,12 +231,6 @@ class Index:
         if not any(found == content for (found,) in users):
             self._db.execute("DELETE FROM list WHERE content = ?", (content,))
 
-    def forget_list(self, key: bytes) -> None:
-        """The hub cannot use what we think is the list of this row: next time it is sent in full."""
-        row = self.get(key)
-        if row is not None:
-            self._db.execute("DELETE FROM list WHERE content = ?", (row.entry.content,))
-
     def set_revision(self, key: bytes, seq: int) -> None:
         self._db.execute("UPDATE entry SET seq = ? WHERE key = ?", (seq, key))
 

@@ -57,6 +57,7 @@ class Pusher:
         self._was_filled = False  # this run has seen something in the folder: it can only have been emptied since
         self.racy: dict[bytes, None] = {}
         self._unsettled = 0
+        self._in_full: set[bytes] = set()  # the hub does not have what we thought it has of these
         self.again = False
         self.behind = 0
         self.accept_deletes = False
@@ -190,7 +191,8 @@ class Pusher:
         elif seen.kind == LINK:
             self._propose_link(row, seen, entry)
         elif not self._propose_rename(seen, entry):
-            base = self._index.list_of(row) if row and row.entry.kind == FILE else b""
+            is_edit = row is not None and row.entry.kind == FILE and row.entry.seq and seen.path not in self._in_full
+            base = self._index.list_of(row) if row is not None and is_edit else b""
             self._sender.add_file(Proposal(entry, seen, base), lambda proposal: self._is_news(row, proposal))
 
     def _propose_link(self, row: Row | None, seen: Seen, entry: Entry) -> None:
@@ -287,6 +289,7 @@ class Pusher:
         entry = proposal.entry
         key = key_of(entry.path)
         self._report.release(entry.path)
+        self._in_full.discard(entry.path)
         if entry.kind == DELETED or proposal.seen is None:
             self._index.delete(key)
             self._report.count("deleted")
@@ -306,8 +309,8 @@ class Pusher:
             self.again = True
         if status == wire.STALE:
             self._lost_sight(proposal)
-        elif status == wire.BAD_SPLICE:
-            self._index.forget_list(key_of(path))
+        elif status in (wire.BAD_SPLICE, wire.CHUNKS_MISSING):
+            self._in_full.add(path)
 
     def _lost_sight(self, proposal: Proposal) -> None:
         """A revision we should have seen already (it is below the cursor) must be asked for again."""

@@ -19,6 +19,7 @@ from toastbox.core.content import content_id
 from toastbox.core.entry import FILE, Entry
 from toastbox.core.splice import make_splice
 from toastbox.device.folder import Folder
+from toastbox.device.index import Places
 from toastbox.device.interfaces import Remote
 from toastbox.device.seen import Seen
 from toastbox.native.chunker import Chunker
@@ -108,6 +109,7 @@ class Sender:
         self._done = done
         self._windows = [Window(buffer) for buffer in buffers]
         self._chunker = Chunker(CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX)
+        self._known = Places(b"")  # chunks of the replaced revision: the hub has them
         self.epoch = 0
         self.flags = 0
 
@@ -142,6 +144,7 @@ class Sender:
         before = self._folder.fstat(descriptor, proposal.entry.path)
         if before.kind != FILE:
             raise FileChanged
+        self._known = Places(proposal.base_chunks)
         chunks = self._read(descriptor, before.size)
         after = self._folder.fstat(descriptor, proposal.entry.path)
         size = sum(int.from_bytes(chunks[at : at + 4], "little") for at in range(32, len(chunks), 36))
@@ -192,7 +195,8 @@ class Sender:
 
     def _take(self, window: Window, start: int, end: int, chunks: bytearray) -> None:
         digest = hashlib.sha256(window.buffer[start:end]).digest()
-        window.parts.append((digest, start, end))
+        if self._known.find(digest) is None:
+            window.parts.append((digest, start, end))
         chunks += digest + (end - start).to_bytes(4, "little")
 
     def _carry(self, start: int) -> int:
