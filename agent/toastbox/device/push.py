@@ -186,7 +186,7 @@ class Pusher:
     def _propose_change(self, row: Row | None, seen: Seen) -> None:
         entry = Entry(seen.path, seen.kind, seen.flags, row.entry.seq if row else 0)
         if seen.kind == FOLDER:
-            if row is None or row.entry.kind != FOLDER:
+            if row is None or row.entry.kind != FOLDER or not row.entry.seq:
                 self._sender.add(Proposal(entry, seen))
         elif seen.kind == LINK:
             self._propose_link(row, seen, entry)
@@ -309,6 +309,9 @@ class Pusher:
             self.again = True
         if status == wire.STALE:
             self._lost_sight(proposal)
+        elif status == wire.NO_PARENT:
+            self._index.set_revision(key_of(parent_of(path)), 0)  # to be proposed again, or found out about
+            self._changed(parent_of(path))
         elif status in (wire.BAD_SPLICE, wire.CHUNKS_MISSING):
             self._in_full.add(path)
 
