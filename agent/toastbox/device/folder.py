@@ -310,6 +310,7 @@ class Folder:
             above = parent_of(path)
             if not above:
                 raise
+            self._forget_parents()  # a folder that has been removed while it was open takes nothing in
             self.make_folder(above)
             self.make_folder(path)
 
