@@ -69,31 +69,36 @@ class Receiver:
         self._source: tuple[bytes, int] = (b"", -1)
         self._needs: dict[bytes, Need] = {}
         self._needed_bytes = 0
+        self._begun: list[str] = []
 
     def begin(self, wanted: list[tuple[Entry, Seen | None]]) -> list[Target]:
         """Begin to stage (entry, what is at its path): copy what is here, list what is to be fetched.
 
         Targets in the same order; complete, or marked as failed, after `finish`.
         """
+        self._begun = []
         try:
             return [self._begin(entry, seen) for entry, seen in wanted]
         except BaseException:
-            self._reset()
+            self._give_up()
             raise
 
     def finish(self) -> None:
         """Fetch what is missing; may run beside the caller. Raises HubUnreachable, HostilePeer, the hub's refusals;
-        what is complete stays in the stage, and large files go on from where they are.
+        then nothing stays in the stage but large files, which go on from where they are.
         """
         try:
             self._fetch()
-        finally:
-            self._reset()
+        except BaseException:
+            self._give_up()
+            raise
+        self._reset()
 
     def _begin(self, entry: Entry, seen: Seen | None) -> Target:
         self._count += 1
         resumable = entry.kind != LINK and entry.size > RESUMABLE_BYTES
         name = partial_name(entry) if resumable else f"new{self._count}"
+        self._begun.append(name)
         mode = seen.mode if seen is not None and seen.kind == 1 else self._folder.new_mode
         target = Target(entry, name, seen, with_executable(mode, bool(entry.flags & 1)))
         try:
@@ -291,6 +296,13 @@ class Receiver:
         descriptor = self._open.pop(name, -1)
         if descriptor >= 0:
             self._folder.close_file(descriptor)
+
+    def _give_up(self) -> None:
+        """The batch will be begun anew under other names: a hub out of reach must not fill the disk."""
+        self._reset()
+        for name in self._begun:
+            if not name.startswith(PARTIAL):
+                self._folder.stage_remove(name)
 
     def _reset(self) -> None:
         for descriptor in self._open.values():
