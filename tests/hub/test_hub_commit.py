@@ -4,8 +4,8 @@ import os
 
 import pytest
 from hubkit import Clock, big_file, commit, deletion, file, folder, link, live, pulled, put
-from toastbox.core.content import content_id
-from toastbox.core.entry import DELETED, EXECUTABLE, PAIR, Entry
+from toastbox.core.content import chunk_item, content_id
+from toastbox.core.entry import DELETED, EXECUTABLE, FILE, PAIR, Entry
 from toastbox.core.splice import make_splice
 from toastbox.core.wire import (
     BAD_SPLICE,
@@ -96,6 +96,14 @@ def test_chunks_must_be_here(service: HubService, device: Device) -> None:
     assert commit(service, device, big_file("b", pieces)) == [(COMMITTED, 1)]
 
 
+def test_file_of_many_thousand_chunks(service: HubService, device: Device) -> None:
+    pieces = [n.to_bytes(3, "little") for n in range(9000)]
+    put(service, device, *pieces[:-1])
+    assert commit(service, device, big_file("x", pieces)) == [(CHUNKS_MISSING, 0)]
+    put(service, device, pieces[-1])
+    assert commit(service, device, big_file("x", pieces * 2)) == [(COMMITTED, 1)]
+
+
 def test_chunks_of_another_folder_are_not_here(service: HubService, device: Device) -> None:
     from hubkit import add_device
     from toastbox.hub.home import add_folder
@@ -115,6 +123,9 @@ def test_size_that_is_not_the_chunks_is_refused(service: HubService, device: Dev
     lie = file("x", b"one")
     lie.size = 4
     assert commit(service, device, lie) == [(REFUSED, 0)]
+    chunks = chunk_item(lie.content, 4) + chunk_item(file("y", b"two").content, 3)
+    listed = Entry(b"z", FILE, size=7, content=content_id(chunks, 7), chunks=chunks)
+    assert commit(service, device, listed) == [(REFUSED, 0)]
 
 
 def test_content_id_that_is_not_the_lists_is_refused(service: HubService, device: Device) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
@@ -277,6 +278,22 @@ def ended(sock: ssl.SSLSocket) -> bool:
         return sock.recv(100) == b""
     except (ConnectionError, ssl.SSLError):
         return True
+
+
+def test_answer_that_fails_half_way_is_seen_to_fail(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = hub.device()
+    datas = [os.urandom(MAX_CHUNK) for _ in range(3)]
+    caller.upload(*datas)
+    real = hub.service.load
+
+    def fail_at_the_end(*values: object) -> Iterator[object]:
+        yield from real(*values)  # type: ignore[arg-type]
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(hub.service, "load", fail_at_the_end)
+    with pytest.raises((http.client.IncompleteRead, ConnectionError, ssl.SSLError)):
+        caller.ask("POST", "/v1/fetch", hashes(*datas))
+    assert caller.ask("GET", "/v1/folder").status == 200
 
 
 def test_slow_head_is_cut(hub: Running) -> None:

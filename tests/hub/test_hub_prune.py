@@ -1,6 +1,7 @@
 """Pruning: what goes, what stays, and what may happen meanwhile."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,24 @@ def test_uploads_and_commits_go_on_while_pruning(service: HubService, device: De
     prune(service, between=between)
     assert len(made) > 5
     assert [content(service, device, data) for data in made.values()] == list(made.values())
+
+
+def test_two_prunings_do_not_mix_their_marks(service: HubService, device: Device, clock: Clock) -> None:
+    edit(service, device, clock, 3)
+    clock.move(100 * DAY)
+    second: list[threading.Thread] = []
+    order: list[str] = []
+
+    def between() -> None:
+        if not second:
+            second.append(threading.Thread(target=lambda: (prune(service), order.append("second"))))
+            second[0].start()
+            second[0].join(0.2)
+
+    prune(service, between=between)
+    order.append("first")
+    second[0].join(10)
+    assert order == ["first", "second"]
 
 
 def test_marks_are_not_believed_after_a_rollback(service: HubService, device: Device, clock: Clock) -> None:

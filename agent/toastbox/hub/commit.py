@@ -39,6 +39,7 @@ from toastbox.hub.journal.base import Device, JournalWriter, Row
 
 MAX_CHUNKS = MAX_RECORD // ITEM_SIZE
 _MAX_NUMBER = (1 << 63) - 1  # what a database can hold
+_SLICE = 4096 * ITEM_SIZE  # chunks looked up at a time
 _ITEM = struct.Struct("<32sI")
 Answer = tuple[int, int]
 
@@ -160,14 +161,19 @@ class Judge:
         if self._journal.chunk_list(folder, entry.content) is not None:
             return COMMITTED, pieces
         have = set(_ITEM.iter_unpack(known))
-        for item in _ITEM.iter_unpack(entry.chunks):
-            if item not in have:
-                status = self._check_chunk(folder, *item)
-                if status != COMMITTED:
-                    return status, 0
-                have.add(item)
+        for start in range(0, len(entry.chunks), _SLICE):
+            part = memoryview(entry.chunks)[start : start + _SLICE]
+            status = self._check_chunks(folder, set(_ITEM.iter_unpack(part)) - have)
+            if status != COMMITTED:
+                return status, 0
         self._journal.put_list(folder, entry.content, entry.chunks)
         return COMMITTED, pieces
+
+    def _check_chunks(self, folder: int, chunks: set[tuple[bytes, int]]) -> int:
+        found = self._chunks.sizes_of(folder, [digest for digest, _ in chunks])
+        if len(found) < len({digest for digest, _ in chunks}):
+            return CHUNKS_MISSING
+        return COMMITTED if chunks == set(found.items()) else REFUSED
 
     def _check_chunk(self, folder: int, digest: bytes, size: int) -> int:
         """A chunk that is here in another size than said makes the record one that no honest device sends."""

@@ -20,6 +20,7 @@ head (hub/service.py).
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import struct
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ from typing import Any
 
 from toastbox.hub.journal.base import Folder
 
+_log = logging.getLogger(__name__)
 _FS_IOC_GETVERSION = 0x80087601  # inode generation: ext4, xfs, btrfs, f2fs
 _MAX_BYTES = 16 << 20
 
@@ -68,10 +70,16 @@ class HeadFile:
         os.rename(temporary, self._path)
 
     def write(self, epoch: int, folders: Iterable[Folder]) -> None:
-        """Note the heads: one pwrite. Heads only grow, so that no text is shorter than the one before."""
+        """Note the heads: one pwrite. Heads only grow, so that no text is shorter than the one before.
+
+        A failure is no reason to refuse what the journal has: the file is then behind, as after a power cut.
+        """
         heads = {folder.ident.hex(): folder.head for folder in folders}
         text = json.dumps({"epoch": epoch, "file": self._identity, "heads": heads}) + "\n"
-        os.pwrite(self._fd, text.encode(), 0)
+        try:
+            os.pwrite(self._fd, text.encode(), 0)
+        except OSError as error:
+            _log.warning("the head file cannot be written: %s", error.strerror)
 
     def close(self) -> None:
         if self._fd >= 0:

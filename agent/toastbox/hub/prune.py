@@ -11,7 +11,6 @@ rules make that safe:
     after a rollback no mark is believed
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -51,11 +50,13 @@ class Pruner:
         self._versions = versions
         self._grace_s = grace_s
         self._marked: dict[int, int] = {}
-        self._one = threading.Lock()
 
     def prune(self) -> Pruned:
-        """All of it, once. Takes its time; the hub goes on meanwhile. Raises DeviceFull, DeviceFailing."""
-        with self._one:
+        """All of it, once. Takes its time; the hub goes on meanwhile. Raises DeviceFull, DeviceFailing.
+
+        One at a time: there is one set of marks.
+        """
+        with self._service.pruning:
             return Pruned(self._drop_versions(), self._drop_chunks(), self._compact())
 
     def _drop_versions(self) -> int:

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from toastbox.core.auth import parse_authorization
-from toastbox.core.wire import MAX_COMMIT, MAX_HASHES
+from toastbox.core.wire import MAX_BUNDLE, MAX_COMMIT, MAX_HASHES
 from toastbox.errors import DeviceFailing, DeviceFull, HubUnreachable
 from toastbox.hub import transfer
 from toastbox.hub.budget import Budget
@@ -182,19 +182,15 @@ class Routes:
     async def _events(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
         subscriber = self._subscribers.add(device.folder, _last_event(request))
         try:
-            response = web.StreamResponse(headers=_EVENT_HEADERS)
             head = self._service.journal.read_folder(device.folder).head
             subscriber.tell_head((self._service.epoch, head))
-            await response.prepare(request)
-            await transfer.write(response, RETRY + subscriber.take())
-            while True:
-                await subscriber.wait()
-                events = subscriber.take()
-                if events:
-                    await transfer.write(response, events)
-        except TimeoutError:
-            _connection(request).abort()  # a reader that takes nothing
-            raise ConnectionResetError("the reader of an event stream is stuck") from None
+            response = web.StreamResponse(headers=_EVENT_HEADERS)
+            with transfer.answering(request):
+                await response.prepare(request)
+                await transfer.write(response, RETRY + subscriber.take())
+                while True:
+                    await subscriber.wait()
+                    await transfer.write(response, subscriber.take())
         finally:
             self._subscribers.remove(subscriber)
 
@@ -232,7 +228,7 @@ _ROUTES = {
     ("POST", "/v1/pair"): Route(Routes._pair, MAX_PAIR_BODY, open=True),
     ("GET", "/v1/folder"): Route(Routes._folder),
     ("POST", "/v1/missing"): Route(Routes._missing, MAX_HASHES * 32),
-    ("POST", "/v1/chunks"): Route(Routes._chunks, transfer.MAX_BUNDLE),
+    ("POST", "/v1/chunks"): Route(Routes._chunks, MAX_BUNDLE),
     ("POST", "/v1/fetch"): Route(Routes._fetch, MAX_HASHES * 32),
     ("POST", "/v1/commit"): Route(Routes._commit, MAX_COMMIT),
     ("GET", "/v1/pull"): Route(Routes._pull),

@@ -7,6 +7,7 @@ answer with are Refusal; DeviceFull and DeviceFailing mean rollback().
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -64,6 +65,7 @@ class HubService:
         self.clock = clock
         self.epoch = journal.epoch()
         self.listeners: list[Listener] = []
+        self.pruning = threading.Lock()
         self._heads = heads
         self._devices = DeviceTable(journal)
         self._judge = Judge(journal, chunks, DeletionGuard(clock.monotonic), clock.now_s)

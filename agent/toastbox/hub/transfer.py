@@ -6,6 +6,8 @@ memory while the peer takes it.
 """
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,6 +23,7 @@ from toastbox.hub.journal.base import Device
 from toastbox.hub.refusal import bad_request, too_large
 from toastbox.hub.service import HubService
 
+_log = logging.getLogger(__name__)
 BODY_TIMEOUT_S = 30  # between two pieces of a body
 WRITE_TIMEOUT_S = 60  # for a peer to take a piece of an answer
 UPLOAD_BYTES = 5 << 20  # what an upload may have in memory
@@ -28,8 +31,6 @@ FETCH_BYTES = 3 << 20
 _PIECE_BYTES = 256 << 10
 _BATCH_BYTES = 1 << 20
 _BATCH_CHUNKS = 1024
-
-__all__ = ["FETCH_BYTES", "MAX_BUNDLE", "UPLOAD_BYTES", "read_body", "send_bundle", "upload", "write"]
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
@@ -66,12 +67,28 @@ async def send_bundle(
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     loop = asyncio.get_running_loop()
     piece = await loop.run_in_executor(threads, _gather, chunks)
-    await response.prepare(request)
-    while piece:
-        await write(response, piece)
-        piece = await loop.run_in_executor(threads, _gather, chunks)
-    await response.write_eof()
+    with answering(request):
+        await response.prepare(request)
+        while piece:
+            await write(response, piece)
+            piece = await loop.run_in_executor(threads, _gather, chunks)
+        await response.write_eof()
     return response
+
+
+@contextlib.contextmanager
+def answering(request: web.BaseRequest) -> Iterator[None]:
+    """Once an answer has begun no other can follow: a failure inside ends the connection, which HTTP shows."""
+    try:
+        yield
+    except ConnectionError:
+        raise
+    except Exception as error:
+        if not isinstance(error, TimeoutError):
+            _log.exception("an answer broke off")
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the answer broke off") from error
 
 
 def _add(stored: int, size: int, more: tuple[int, int]) -> tuple[int, int]:

@@ -88,14 +88,12 @@ class ChunkIndex:
         return Place._make(row) if row else None
 
     def where_all(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
-        """Places of those that are known. At most 8192 hashes."""
-        connection, places = self._readers.get(), {}
-        for start in range(0, len(hashes), _LOOKUP):
-            part = hashes[start : start + _LOOKUP]
-            query = _MANY.format(", ".join("?" * len(part)))
-            for digest, *place in connection.execute(query, (folder, *part)):
-                places[digest] = Place._make(place)
-        return places
+        """Places of those that are known, as readers see them."""
+        return _look_up(self._readers.get(), folder, hashes)
+
+    def where_many(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
+        """Places of those that are known, as the writing thread sees them."""
+        return _look_up(self._writer, folder, hashes)
 
     def forget_after(self, pack: int, offset: int) -> None:
         """Drop all rows that point at or past that position. Reads the whole table."""
@@ -150,3 +148,13 @@ class ChunkIndex:
         if not self._writer.in_transaction:
             self._writer.execute("BEGIN IMMEDIATE")
         return self._writer
+
+
+def _look_up(connection: sqlite3.Connection, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
+    places = {}
+    for start in range(0, len(hashes), _LOOKUP):
+        part = hashes[start : start + _LOOKUP]
+        query = _MANY.format(", ".join("?" * len(part)))
+        for digest, *place in connection.execute(query, (folder, *part)):
+            places[digest] = Place._make(place)
+    return places

@@ -78,6 +78,10 @@ class PackStore:
         place = self._index.where(folder, digest)
         return place.size if place and (folder, digest) not in self._damaged else None
 
+    def sizes_of(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        places = self._index.where_many(folder, hashes)
+        return {digest: place.size for digest, place in places.items() if (folder, digest) not in self._damaged}
+
     def store(self, folder: int, chunks: Iterable[tuple[bytes, Buffer]]) -> tuple[int, int]:
         new: dict[bytes, Buffer] = {}
         for digest, data in chunks:
