@@ -135,17 +135,27 @@ class Publisher:
         return {target.entry.path: target for target in targets if target.complete}
 
     def move_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
-        """Move a local version out of the journal's way; it is proposed under its new name."""
+        """Move a local version out of the journal's way; it is proposed under its new name.
+
+        What the journal has below a folder that moves is looked at anew; below a file it is for this device to
+        propose that it is gone.
+        """
+        seen = self._folder.lstat(path)
         self.rename_aside(path, new_path, seq)
         key = key_of(path)
         with self._index.transaction():
-            for below in self._index.keys_descending(key):
-                self._index.delete(below)
+            if seen is not None and seen.kind == FOLDER:
+                for below in self._index.keys_descending(key):
+                    self._index.delete(below)
             self._index.delete(key)
 
     def rename_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
-        while not self._folder.move(path, new_path):
-            new_path = conflict_path(new_path, self._device_name, seq)
+        try:
+            while not self._folder.move(path, new_path):
+                new_path = conflict_path(new_path, self._device_name, seq)
+        except FileNotFoundError:
+            self._changed(path)  # its owner took it away just now: nothing is lost
+            return
         self._changed(new_path)
 
     def _intend(
