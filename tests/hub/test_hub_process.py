@@ -40,6 +40,12 @@ class Process:
         self._process.kill()
         self._process.wait()
 
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def end(self) -> int:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(2)
@@ -47,9 +53,8 @@ class Process:
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Process]:
-    process = Process(tmp_path / "hub")
-    yield process
-    process.kill()
+    with Process(tmp_path / "hub") as process:
+        yield process
 
 
 def joined(data: Path, process: Process, name: str = "pi") -> Caller:
@@ -105,27 +110,35 @@ def test_acknowledged_commits_outlive_kill(tmp_path: Path) -> None:
     epoch, seed = 0, random.randrange(1 << 32)
     chance = random.Random(seed)
     for turn in range(KILLS + 1):
-        process = Process(data)
-        callers = callers or [joined(data, process, f"d{n}") for n in range(3)]
-        for caller in callers:
-            caller.port = process.port
-        epoch = epoch or callers[0].epoch()
-        check_all(callers[0], epoch, acknowledged, f"seed {seed}, turn {turn}")
-        if turn < KILLS:
-            threads = [Committer(caller, epoch, f"t{turn}-{n}") for n, caller in enumerate(callers)]
-            for thread in threads:
-                thread.start()
-            time.sleep(0.05 + chance.random() * 0.4)
-            process.kill()
-            for thread in threads:
-                thread.join(20)
-                assert thread.refused == 0
-                acknowledged |= thread.acknowledged
+        with Process(data) as process:
+            callers = callers or [joined(data, process, f"d{n}") for n in range(3)]
             for caller in callers:
-                caller.close()
-        else:
-            assert process.end() == 0
+                caller.port = process.port
+            epoch = epoch or callers[0].epoch()
+            check_all(callers[0], epoch, acknowledged, f"seed {seed}, turn {turn}")
+            if turn < KILLS:
+                lifetime_s = 0.05 + chance.random() * 0.4
+                acknowledged |= commit_until_killed(process, callers, epoch, turn, lifetime_s)
     assert len(acknowledged) > 50 * KILLS, "nothing was tested"
+
+
+def commit_until_killed(
+    process: Process, callers: list[Caller], epoch: int, turn: int, lifetime_s: float
+) -> dict[str, tuple[bytes, int]]:
+    """What was acknowledged."""
+    threads = [Committer(caller, epoch, f"t{turn}-{n}") for n, caller in enumerate(callers)]
+    for thread in threads:
+        thread.start()
+    time.sleep(lifetime_s)
+    process.kill()
+    acknowledged: dict[str, tuple[bytes, int]] = {}
+    for thread in threads:
+        thread.join(20)
+        assert thread.refused == 0
+        acknowledged |= thread.acknowledged
+    for caller in callers:
+        caller.close()
+    return acknowledged
 
 
 def check_all(caller: Caller, epoch: int, acknowledged: dict[str, tuple[bytes, int]], where: str) -> None:
@@ -226,11 +239,10 @@ def test_full_disk_is_told_and_passes(tmp_path: Path, started: Process) -> None:
     assert caller.upload(*more).status == 200
     assert caller.commit(epoch, *(file(f"m{n}", data) for n, data in enumerate(more)))[3] == (0, 5)
     started.kill()
-    again = Process(tmp_path / "hub")
     caller.close()
-    caller.port = again.port
-    assert len(current(caller, epoch)) == 5
-    assert again.end() == 0
+    with Process(tmp_path / "hub") as again:
+        caller.port = again.port
+        assert len(current(caller, epoch)) == 5
 
 
 def test_full_journal_is_told_and_passes(tmp_path: Path) -> None:
