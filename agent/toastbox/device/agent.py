@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from toastbox.config import AgentSettings
@@ -79,6 +80,7 @@ class Agent:
     async def _start(self) -> None:
         self._watch()
         self._engine.watched_by(self._watcher)
+        self._engine.rules_changed = lambda: self._call(self._rewatch)
         self._worker.set_paused(self._store.paused)
         self._worker.start()
         await self._lan.start(self._parts.arena.regions["listings"])
@@ -105,7 +107,11 @@ class Agent:
             self._ended.set_exception(error)
 
     def _worker_ended(self, error: Exception | None) -> None:
-        self._loop.call_soon_threadsafe(self._end, error)
+        self._call(lambda: self._end(error))
+
+    def _call(self, function: Callable[[], None]) -> None:
+        """Run it in the event loop; from any thread."""
+        self._loop.call_soon_threadsafe(function)
 
     # --- the event stream (called in its thread)
 
@@ -121,7 +127,7 @@ class Agent:
             self._worker.hint()
 
     def on_peers(self) -> None:
-        self._loop.call_soon_threadsafe(self._lan.refresh)
+        self._call(self._lan.refresh)
 
     def on_connected(self, connected: bool) -> None:
         if connected:
@@ -165,7 +171,12 @@ class Agent:
         delay_s = None if due_s is None else max(due_s - self._parts.clock.monotonic_s(), 0.0)
         self._timer = None if delay_s is None else self._loop.call_later(delay_s, self._look)
 
+    def _rewatch(self) -> None:
+        """Other folders are to be watched: the ignore rules changed, or more watches may be had by now."""
+        self._watcher.rewatch()
+
     def _on_rescan(self) -> None:
+        self._rewatch()
         self._worker.look_at(Dirty(everything=True))
         self._rescan = self._loop.call_later(RESCAN_S, self._on_rescan)
 

@@ -9,6 +9,7 @@ simulator can run it on fakes and stop it anywhere. Decisions are core's; this f
 """
 
 import hashlib
+from collections.abc import Callable
 
 from toastbox.core import wire
 from toastbox.core.entry import FILE, Entry
@@ -57,6 +58,7 @@ class Engine:
         self._index = index
         self._mode = mode
         self.report = Report()
+        self.rules_changed: Callable[[], None] = lambda: None
         self.dirty = Dirty(everything=True)
         self._rules = IgnoreRules("")
         changed = self.dirty.add
@@ -178,6 +180,8 @@ class Engine:
                 self._index.set_meta("cursor", 0)
             self.dirty.everything = True
         self._rules = IgnoreRules(text.decode("utf-8", "replace"))
+        if changed:
+            self.rules_changed()
         return changed
 
     # --- pushing

@@ -36,9 +36,11 @@ class Puller:
         self._lock = threading.Lock()
         self._splices: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
 
-    def answer(self, folder: int, after: int, entries: int, max_bytes: int, epoch: int) -> bytes:
+    def answer(
+        self, folder: int, after: int, entries: int, max_bytes: int, epoch: int, deletions: bool = True
+    ) -> bytes:
         """At most entries records (one more to keep a pair together) and about max_bytes; docs/SPEC.md."""
-        head, rows = self._journal.read_pull(folder, after, entries + 1)
+        head, rows = self._journal.read_pull(folder, after, entries + 1, deletions)
         records: list[bytes] = []
         cursor, room = after, max_bytes - PULL_SIZE
         for unit in _units(rows):

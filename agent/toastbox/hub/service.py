@@ -138,7 +138,8 @@ class HubService:
             self._check_epoch(epoch)
             if after > self.journal.read_folder(device.folder).head:
                 raise CursorAhead("epoch", 409, "the cursor is ahead of the journal", epoch=str(self.epoch))
-        return self._puller.answer(device.folder, after, entries, max_bytes, self.epoch)
+        deletions = bool(after or epoch)  # who starts from nothing has nothing to delete
+        return self._puller.answer(device.folder, after, entries, max_bytes, self.epoch, deletions)
 
     def chunk_list(self, device: Device, content: bytes, first: int, count: int) -> tuple[bytes, int]:
         """(items first.. of a file's chunk list, number of all)."""

@@ -108,8 +108,11 @@ class JournalReader(Protocol):
     def read_folder(self, folder: int) -> Folder:
         """One folder with its durable head."""
 
-    def read_pull(self, folder: int, after: int, limit: int) -> tuple[int, list[Row]]:
-        """Head, and up to limit current rows with seq above after in order of seq, from one snapshot."""
+    def read_pull(self, folder: int, after: int, limit: int, deletions: bool) -> tuple[int, list[Row]]:
+        """Head, and up to limit current rows with seq above after in order of seq, from one snapshot.
+
+        deletions: whether those that are deleted are among them.
+        """
 
     def read_row(self, folder: int, seq: int) -> Row | None:
         """The row with that seq, or None."""

@@ -39,15 +39,14 @@ class SqliteReader:
         row = self._readers.get().execute(f"{FOLDER} WHERE number = ?", (folder,)).fetchone()
         return Folder._make(row)
 
-    def read_pull(self, folder: int, after: int, limit: int) -> tuple[int, list[Row]]:
-        """Deletions are left out when after is 0: who starts from nothing has nothing to delete."""
+    def read_pull(self, folder: int, after: int, limit: int, deletions: bool) -> tuple[int, list[Row]]:
         connection = self._readers.get()
         nested = connection.in_transaction  # a database in memory: the writer's own transaction
         if not nested:
             connection.execute("BEGIN")
         try:
             head = connection.execute("SELECT head FROM folder WHERE number = ?", (folder,)).fetchone()[0]
-            rows = connection.execute(_PULL_ALL if after else _PULL_LIVE, (folder, after, limit))
+            rows = connection.execute(_PULL_ALL if deletions else _PULL_LIVE, (folder, after, limit))
             return head, [Row._make(row) for row in rows]
         finally:
             if not nested:
