@@ -63,7 +63,7 @@ class Engine:
         self._rules = IgnoreRules("")
         changed = self.dirty.add
         reader = Reader(folder, buffers[2])
-        publisher = Publisher(folder, index, device_name, self._hold, changed)
+        publisher = Publisher(folder, index, device_name, self._hold, changed, self._doubt, clock)
         self._publisher = publisher
         self._recovery = Recovery(folder, index, publisher, device_name, changed)
         self._puller = Puller(
@@ -77,6 +77,7 @@ class Engine:
             self.report,
             self.dirty,
             device_name,
+            clock,
             mode == SEND_ONLY,
             self._ignored,
         )
@@ -85,6 +86,9 @@ class Engine:
 
     def _hold(self, entry: Entry, reason: str) -> None:
         self._puller.hold(entry, reason)
+
+    def _doubt(self, path: bytes) -> None:
+        self._pusher.doubt(path)
 
     def _answered(self, proposals: list[Proposal]) -> None:
         self._pusher.answered(proposals)

@@ -267,8 +267,15 @@ class Folder:
         if displaced is not None and displaced.same_file(replaces):
             os.unlink(name, dir_fd=self._stage)
             return True
-        posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+        self._move_back(name, parent, leaf)
         return False
+
+    def _move_back(self, name: str, parent: int, leaf: bytes) -> None:
+        """Undo an exchange. If our file has been taken away meanwhile, what was displaced just goes back."""
+        try:
+            posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+        except FileNotFoundError:
+            self._move_in(name, parent, leaf)
 
     def _move_in(self, name: str, parent: int, leaf: bytes) -> bool:
         try:
@@ -330,7 +337,7 @@ class Folder:
 
     def remove(self, path: bytes, expected: Seen) -> bool:
         """Remove a file or link if it is still what was expected; False, and it stays, when not."""
-        name = f"gone{expected.inode:x}"
+        name = gone_name(expected.inode)
         try:
             parent, leaf = self._parent(path)
             os.rename(leaf, name, src_dir_fd=parent, dst_dir_fd=self._stage)
@@ -402,6 +409,11 @@ class Folder:
     def forget(self) -> None:
         """To be called between batches: what was opened by path before may be elsewhere now."""
         self._forget_parents()
+
+
+def gone_name(inode: int) -> str:
+    """The staged name of a file on its way out."""
+    return f"gone{inode:x}"
 
 
 def _chain(first: Seen, rest: Iterator[Seen]) -> Iterator[Seen]:

@@ -18,10 +18,11 @@ from toastbox.core import wire
 from toastbox.core.entry import DELETED, EXECUTABLE, FILE, FOLDER, LINK, Entry
 from toastbox.core.names import conflict_path, key_of, parent_of
 from toastbox.core.plan import Plan
-from toastbox.device.folder import Folder
-from toastbox.device.index import Index
+from toastbox.device.folder import Folder, gone_name
+from toastbox.device.index import NO_SIGNATURE, Index
+from toastbox.device.interfaces import Clock
 from toastbox.device.receive import NO_ROOM, Target
-from toastbox.device.seen import Seen
+from toastbox.device.seen import Seen, freshness_ns
 from toastbox.errors import DeviceFailing
 
 FEW = 4  # staged files that are flushed one by one; more are flushed with the whole file system
@@ -29,11 +30,17 @@ MANY_INTENTS = 256
 REMOVAL = b"-"  # in place of a staged name: the path is removed
 RENAME = b"="  # in place of a staged name: renamed from the path that follows
 NO_WAY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # a folder above is missing, or is none
+ANOTHER_NOW = (*NO_WAY, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY, errno.EINVAL)  # its owner was at it
 
 
 def pack_expected(seen: Seen | None) -> bytes:
     """What identifies a file across a restart; a rename does not alter it."""
     return b"" if seen is None else struct.pack("<QQqB", seen.inode, seen.size, seen.mtime_ns, seen.kind)
+
+
+def unpack_inode(expected: bytes) -> int:
+    """The inode number in what pack_expected made; 0 of nothing."""
+    return int.from_bytes(expected[:8], "little")
 
 
 class Echo(Protocol):
@@ -58,7 +65,8 @@ class Publisher:
     """Publishes batches.
 
     held(entry, reason): called for what cannot be applied here. changed(path): a local path to be looked at again,
-    because its owner's change was found there or moved there. device_name: for the names of conflict copies.
+    because its owner's change was found there or moved there. doubt(path): it is to be confirmed that the path holds
+    what its row says. device_name: for the names of conflict copies.
     """
 
     def __init__(
@@ -68,12 +76,16 @@ class Publisher:
         device_name: str,
         held: Callable[[Entry, str], None],
         changed: Callable[[bytes], None],
+        doubt: Callable[[bytes], None],
+        clock: Clock,
     ) -> None:
         self._folder = folder
         self._index = index
         self._device_name = device_name
         self._held = held
         self._changed = changed
+        self._doubt = doubt
+        self._clock = clock
         self._batch = 0
         self._intents = 0
         self._all_flushed = False
@@ -121,10 +133,15 @@ class Publisher:
     def _note(self, entry: Entry, seen: Seen | None) -> None:
         key = key_of(entry.path)
         self._index.unhold(key)
-        if entry.kind == DELETED or seen is None:
+        if entry.kind == DELETED:
             self._index.delete(key)
+        elif seen is None:
+            self._index.put(entry, NO_SIGNATURE)
+            self._changed(entry.path)  # its owner has deleted it since: that is to be proposed
         else:
-            self._index.put(entry, seen.signature)
+            self._index.put(entry, seen.proof)
+            if seen.doubtful:
+                self._doubt(entry.path)
 
     # --- before and up to the flush
 
@@ -195,28 +212,36 @@ class Publisher:
         for path in plan.folders:
             self._attempt(remote[path], self._make_folder, remote[path])
         for old, new, entry in plan.renames:
-            self._attempt(entry, self._rename, old, new, entry, remote[old])
+            self._rename(old, new, entry, remote[old], seen.get(old))
         for path in plan.removals:
             if self._attempt(remote[path], self._remove, path, seen.get(path), remote[path]):
                 self._rows.append((remote[path], None))
         for path, replaced in plan.rmdirs:
-            self._attempt(remote[path], self._remove_folder, path, replaced, remote[path])
+            if self._attempt(remote[path], self._remove_folder, path, replaced, remote[path]):
+                seen.pop(path, None)
 
     def _attempt(self, entry: Entry, step: Callable[..., bool], *arguments: object) -> bool:
         """Do one step. What the file system refuses is held back with its reason; a failing disk ends the batch."""
         try:
             return step(*arguments)
         except OSError as error:
-            if error.errno == errno.EIO:
-                raise DeviceFailing(f"the disk reports an error: {error.strerror}") from error
-            reason = "no room on this device" if error.errno in NO_ROOM else error.strerror or "refused"
-            self._held(entry, reason)
+            self._failed(entry, error)
             return False
+
+    def _failed(self, entry: Entry, error: OSError) -> None:
+        if error.errno == errno.EIO:
+            raise DeviceFailing(f"the disk reports an error: {error.strerror}") from error
+        if error.errno in ANOTHER_NOW:
+            self._retry(entry)
+        else:
+            self._held(entry, "no room on this device" if error.errno in NO_ROOM else error.strerror or "refused")
 
     def _remove(self, path: bytes, seen: Seen | None, entry: Entry) -> bool:
         self.echo.expect(path)
         if seen is None or self._folder.remove(path, seen):
             return True
+        if self._folder.stage_stat(gone_name(seen.inode)) is not None:
+            self.keep_copy(gone_name(seen.inode), entry)
         self._retry(entry)
         return False
 
@@ -226,15 +251,22 @@ class Publisher:
         self._rows.append((entry, self._folder.lstat(entry.path)))
         return True
 
-    def _rename(self, old: bytes, new: bytes, entry: Entry, deletion: Entry) -> bool:
-        self.ensure_parent(new, entry.seq)
-        if not self._folder.move(old, new):
-            self._retry(entry)
-            self._retry(deletion)
-            return False
-        self._folder.set_meta(new, entry.mtime_ns, bool(entry.flags & EXECUTABLE))
-        self._rows += [(entry, self._folder.lstat(new)), (deletion, None)]
-        return True
+    def _rename(self, old: bytes, new: bytes, entry: Entry, deletion: Entry, before: Seen | None) -> None:
+        """An edit made since the look moves along, and is found to be one later."""
+        try:
+            self.ensure_parent(new, entry.seq)
+            if not self._folder.move(old, new):
+                raise FileExistsError(errno.EEXIST, "taken")
+        except OSError as error:
+            self._failed(entry, error)
+            self._failed(deletion, error)
+            return
+        now = self._look(new)
+        if now is not None and (before is None or not now.same_file(before)):
+            now.doubtful = True
+        elif now is not None and (now.mtime_ns, now.flags) != (entry.mtime_ns, entry.flags & EXECUTABLE):
+            now = self._with_meta(entry, now)
+        self._rows += [(entry, now), (deletion, None)]
 
     def _remove_folder(self, path: bytes, replaced: bool, entry: Entry) -> bool:
         self.echo.expect(path)
@@ -256,24 +288,51 @@ class Publisher:
         if target.seen is not None:
             self.echo.expect(entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
         try:
-            done = self._folder.publish(target.name, entry.path, replaces)
+            done = self._publish(target, replaces)
+        except OSError:
+            self._unstage(target)
+            raise
+        if not done:
+            self._unstage(target)
+            self._retry(entry)
+            return False
+        seen = self._look(entry.path)
+        if seen is not None and not (target.seen and seen.same_file(target.seen)):
+            seen.doubtful = True
+        self._rows.append((entry, seen))
+        return True
+
+    def _publish(self, target: Target, replaces: Seen | None) -> bool:
+        try:
+            return self._folder.publish(target.name, target.entry.path, replaces)
         except OSError as error:
             if error.errno not in NO_WAY:
                 raise
-            self.ensure_parent(entry.path, entry.seq)
-            done = self._folder.publish(target.name, entry.path, replaces)
-        if not done:
-            self._folder.stage_remove(target.name)
-            self._retry(entry)
-            return False
-        self._rows.append((entry, self._confirmed(target)))
-        return True
+        self.ensure_parent(target.entry.path, target.entry.seq)
+        return self._folder.publish(target.name, target.entry.path, replaces)
 
-    def _confirmed(self, target: Target) -> Seen | None:
-        """The published file as it is now; a signature that proves nothing if someone was at it already."""
-        seen = self._folder.lstat(target.entry.path)
-        if seen is not None and not (target.seen and seen.same_file(target.seen)):
-            seen.inode = 0
+    def _unstage(self, target: Target) -> None:
+        """Remove what could not be published. What its owner has edited while it was there is his."""
+        staged = self._folder.stage_stat(target.name)
+        if staged is not None and target.seen is not None and staged.same_file(target.seen):
+            self._folder.stage_remove(target.name)
+        elif staged is not None:
+            self.keep_copy(target.name, target.entry)
+
+    def keep_copy(self, name: str, entry: Entry) -> None:
+        """What has this name in the stage was found at the entry's path, and nobody has seen it: a conflict copy."""
+        path = conflict_path(entry.path, self._device_name, entry.seq)
+        self.ensure_parent(path, entry.seq)
+        while not self._folder.restore_displaced(name, path):
+            path = conflict_path(path, self._device_name, entry.seq)
+        self._changed(path)
+
+    def _look(self, path: bytes) -> Seen | None:
+        """What is at the path. In doubt when its time is so fresh that an edit could have the same."""
+        looked_ns = self._clock.wall_ns()
+        seen = self._folder.lstat(path)
+        if seen is not None and seen.kind in (FILE, LINK) and freshness_ns(seen.mtime_ns, looked_ns):
+            seen.doubtful = True
         return seen
 
     def ensure_parent(self, path: bytes, seq: int) -> None:
@@ -292,9 +351,19 @@ class Publisher:
         self._changed(parent)
 
     def _set_meta(self, entry: Entry, seen: Seen) -> bool:
-        if seen.kind in (FILE, LINK):
-            self._folder.set_meta(entry.path, entry.mtime_ns, bool(entry.flags & EXECUTABLE))
-        return self._adopt(entry, self._folder.lstat(entry.path))
+        now = self._folder.lstat(entry.path)
+        if now is None or now.signature != seen.signature:
+            self._retry(entry)
+            return False
+        return self._adopt(entry, self._with_meta(entry, now) if seen.kind in (FILE, LINK) else now)
+
+    def _with_meta(self, entry: Entry, seen: Seen) -> Seen | None:
+        """Give a file its time and executable bit. An edit in between would lose its time: it is in doubt."""
+        self._folder.set_meta(entry.path, entry.mtime_ns, bool(entry.flags & EXECUTABLE))
+        now = self._folder.lstat(entry.path)
+        if now is not None:
+            now.doubtful = True
+        return now
 
     def _adopt(self, entry: Entry, seen: Seen | None) -> bool:
         self._rows.append((entry, seen))
@@ -302,7 +371,8 @@ class Publisher:
 
     def _retry(self, entry: Entry) -> None:
         """The path changed since it was looked at: decide again."""
-        self.again.append(entry)
+        if entry not in self.again:
+            self.again.append(entry)
         self._changed(entry.path)
 
 

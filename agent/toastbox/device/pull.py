@@ -20,12 +20,12 @@ from toastbox.core.splice import apply_splice
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
-from toastbox.device.interfaces import Remote
+from toastbox.device.interfaces import Clock, Remote
 from toastbox.device.publish import Publisher, record_of
 from toastbox.device.reading import Reader
 from toastbox.device.receive import Receiver, Target
 from toastbox.device.report import Report
-from toastbox.device.seen import OTHER, Seen
+from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import Background
 
 PAGE_ENTRIES = 512
@@ -74,6 +74,7 @@ class Puller:
         report: Report,
         dirty: Dirty,
         device_name: str,
+        clock: Clock,
         sends_only: bool,
         ignored: Callable[[bytes, bool], bool],
     ) -> None:
@@ -87,6 +88,7 @@ class Puller:
         self._report = report
         self._dirty = dirty
         self._device_name = device_name
+        self._clock = clock
         self._sends_only = sends_only
         self._ignored = ignored
         self._answer = b""
@@ -183,17 +185,33 @@ class Puller:
         if self._ignored(entry.path, entry.kind == FOLDER):
             return None
         found = self._folder.lstat(entry.path)
+        known = found is None or (row is not None and row.signature == found.signature and row.entry.kind == found.kind)
+        if not known:
+            found = self._settled(entry.path)
         if found is not None and found.kind == OTHER:
             self.hold(entry, found.reason)
             return None
-        local = None
+        base = row.entry if row is not None else None
+        if found is None:
+            return Item(entry, base, None)
+        seen[entry.path] = found
+        return Item(entry, base, base if known else self._reader.entry(found, (entry.size, base.size if base else -1)))
+
+    def _settled(self, path: bytes) -> Seen | None:
+        """What is at a path that will be read, after its time has passed in which another edit could look the same.
+
+        Who writes all the time is not waited for: that is in doubt.
+        """
+        for _ in range(2):
+            looked_ns = self._clock.wall_ns()
+            found = self._folder.lstat(path)
+            wait_ns = 0 if found is None or found.kind == FOLDER else freshness_ns(found.ctime_ns, looked_ns)
+            if not wait_ns:
+                return found
+            self._clock.sleep(wait_ns / 1e9)
         if found is not None:
-            seen[entry.path] = found
-            if row is not None and row.signature == found.signature and row.entry.kind == found.kind:
-                local = row.entry
-            else:
-                local = self._reader.entry(found, (entry.size, row.entry.size if row else -1))
-        return Item(entry, row.entry if row is not None else None, local)
+            found.doubtful = True
+        return found
 
     def _keep(self, steps: Plan) -> None:
         """The local version wins: it is proposed as the successor of the journal's."""

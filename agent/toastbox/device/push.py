@@ -5,6 +5,7 @@ or is held back hides everything below it, which is never taken for a deletion. 
 counted: a folder that has emptied itself is not believed (core/guard.py).
 """
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 
 from toastbox.core import diff, wire
@@ -12,17 +13,16 @@ from toastbox.core.entry import DELETED, FILE, FOLDER, LINK, PAIR, Entry
 from toastbox.core.guard import too_many_deletes
 from toastbox.core.names import key_of, parent_of, path_of, why_bad
 from toastbox.device.folder import Folder
-from toastbox.device.index import NO_SIGNATURE, Index, Row
+from toastbox.device.index import Index, Row
 from toastbox.device.interfaces import Clock
-from toastbox.device.reading import Reader
+from toastbox.device.reading import Reader, fail_on_io
 from toastbox.device.report import Report
-from toastbox.device.seen import OTHER, Seen
+from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import FileChanged, Proposal, Sender
 from toastbox.errors import SafetyRefused
 
 MAX_TARGET = 4095
-RACY_NS = 20_000_000  # a change within one tick of the kernel's clock may leave no trace in the ctime
-COARSE_NS = 2_000_000_000  # FAT keeps times to two seconds
+ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL)  # its owner was at it
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
 MANY_RACY = 1_000
 MANY_UNSETTLED = 4_000  # rows of answers in one transaction: after a kill they are found again by reading the files
@@ -178,10 +178,12 @@ class Pusher:
             self._propose_change(row, seen)
         except FileChanged:
             self._changed(seen.path)
-        except FileNotFoundError:
-            self._changed(seen.path)
-        except PermissionError as error:
-            self._report.hold(seen.path, f"cannot be read: {error.strerror}")
+        except OSError as error:
+            fail_on_io(error)
+            if error.errno in ANOTHER_NOW:
+                self._changed(seen.path)
+            else:
+                self._report.hold(seen.path, f"cannot be read: {error.strerror}")
 
     def _propose_change(self, row: Row | None, seen: Seen) -> None:
         entry = Entry(seen.path, seen.kind, seen.flags, row.entry.seq if row else 0)
@@ -193,9 +195,20 @@ class Pusher:
         elif not self._propose_rename(seen, entry):
             is_edit = row is not None and row.entry.kind == FILE and row.entry.seq and seen.path not in self._in_full
             base = self._index.list_of(row) if row is not None and is_edit else b""
-            self._sender.add_file(Proposal(entry, seen, base), lambda proposal: self._is_news(row, proposal))
+            self._propose_file(row, Proposal(entry, seen, base))
+
+    def _propose_file(self, row: Row | None, proposal: Proposal) -> None:
+        looked_ns = self._clock.wall_ns()
+
+        def wanted(proposal: Proposal) -> bool:
+            if proposal.seen is not None:
+                self._judge(proposal.seen, looked_ns)
+            return self._is_news(row, proposal)
+
+        self._sender.add_file(proposal, wanted)
 
     def _propose_link(self, row: Row | None, seen: Seen, entry: Entry) -> None:
+        seen = self._look_again(seen)
         entry.content = self._folder.readlink(seen.path)
         entry.mtime_ns = seen.mtime_ns
         if not 0 < len(entry.content) <= MAX_TARGET:
@@ -210,7 +223,7 @@ class Pusher:
             return True
         if row.entry.mtime_ns != entry.mtime_ns and row.signature.mtime_ns != entry.mtime_ns:
             return True
-        self._index.set_signature(row.key, self._proof(seen))
+        self._index.set_signature(row.key, seen.proof)
         return False
 
     def _propose_rename(self, seen: Seen, entry: Entry) -> bool:
@@ -220,6 +233,7 @@ class Pusher:
             same = known.size == seen.size and known.mtime_ns == seen.mtime_ns and old.entry.seq
             if not same or old.key == seen.key or self._folder.lstat(old.entry.path) is not None:
                 continue
+            seen = self._look_again(seen)
             entry.flags |= PAIR
             entry.mtime_ns, entry.size = old.entry.mtime_ns, old.entry.size
             entry.content, entry.chunks = old.entry.content, self._index.chunks_of(old.entry.content)
@@ -295,7 +309,7 @@ class Pusher:
             self._report.count("deleted")
             return
         entry.seq = proposal.seq
-        self._index.put(entry, self._proof(proposal.seen))
+        self._index.put(entry, proposal.seen.proof)
         self._report.count("sent")
 
     def _refused(self, proposal: Proposal) -> None:
@@ -322,25 +336,42 @@ class Pusher:
 
     # --- signatures that prove nothing
 
-    def _proof(self, seen: Seen) -> diff.Signature:
-        """The signature, or none when the file changed so lately that another change could look the same."""
-        if seen.kind != FILE:
-            return seen.signature
-        coarse = seen.ctime_ns % 1_000_000_000 == 0
-        age = self._clock.wall_ns() - seen.ctime_ns
-        if -COARSE_NS < age < (COARSE_NS if coarse else RACY_NS) and len(self.racy) < MANY_RACY:
-            self.racy[seen.path] = None
-            return NO_SIGNATURE
-        return seen.signature
+    def doubt(self, path: bytes) -> None:
+        """What a path holds is to be confirmed a moment later; beyond MANY_RACY, when it is looked at anyway."""
+        if len(self.racy) < MANY_RACY:
+            self.racy[path] = None
+
+    def _judge(self, seen: Seen, looked_ns: int) -> None:
+        """Doubt what was changed so lately, when we began to look, that another change could look the same."""
+        if seen.kind != FOLDER and freshness_ns(seen.ctime_ns, looked_ns):
+            seen.doubtful = True
+            self.doubt(seen.path)
+
+    def _look_again(self, seen: Seen) -> Seen:
+        """The path now, judged. Raises FileChanged when it is something else."""
+        looked_ns = self._clock.wall_ns()
+        now = self._folder.lstat(seen.path)
+        if now is None or now.signature != seen.signature:
+            raise FileChanged
+        self._judge(now, looked_ns)
+        return now
 
     def confirm(self) -> None:
-        """Read again what was too fresh to be trusted; call it a moment later."""
+        """Read again what was too fresh to be trusted; call it a moment later. What still is stays unconfirmed."""
         racy, self.racy = self.racy, {}
         for path in racy:
+            looked_ns = self._clock.wall_ns()
             row, seen = self._index.get(key_of(path)), self._folder.lstat(path)
-            if row is None or seen is None or seen.kind != FILE or not row.racy:
+            if row is None or seen is None or seen.kind != row.entry.kind or not row.racy:
                 continue
-            if self._reader.entry(seen, (row.entry.size,)).content == row.entry.content:
-                self._index.set_signature(row.key, seen.signature)
+            if freshness_ns(seen.ctime_ns, looked_ns):
+                self.racy[path] = None
             else:
-                self._changed(path)
+                self._confirm(row, seen)
+
+    def _confirm(self, row: Row, seen: Seen) -> None:
+        known_times = (row.entry.mtime_ns, row.signature.mtime_ns)
+        if self._reader.entry(seen, (row.entry.size,)).same_content(row.entry) and seen.mtime_ns in known_times:
+            self._index.set_signature(row.key, seen.signature)
+        else:
+            self._changed(seen.path)

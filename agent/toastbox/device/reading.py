@@ -1,5 +1,6 @@
 """What a local path holds, as an entry: read and hashed, nothing sent."""
 
+import errno
 import hashlib
 
 from toastbox.core.content import content_id
@@ -7,6 +8,7 @@ from toastbox.core.entry import FILE, FOLDER, LINK, Entry
 from toastbox.device.folder import Folder
 from toastbox.device.seen import Seen
 from toastbox.device.send import CHUNK_AVERAGE, CHUNK_MAX, CHUNK_MIN, FileChanged
+from toastbox.errors import DeviceFailing
 from toastbox.native.chunker import Chunker
 
 UNKNOWN_CONTENT = bytes(32)
@@ -21,16 +23,26 @@ class Reader:
         self._chunker = Chunker(CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX)
 
     def entry(self, seen: Seen, sizes: tuple[int, ...]) -> Entry:
-        """The path as an entry with seq 0. A file whose size is none of `sizes` is known to differ and not read."""
+        """The path as an entry with seq 0.
+
+        A file whose size is none of `sizes` is known to differ and not read; what changes meanwhile differs too.
+        """
         entry = Entry(seen.path, seen.kind, seen.flags, 0, seen.mtime_ns, seen.size)
         if seen.kind == FOLDER:
             entry.mtime_ns = entry.size = 0
         elif seen.kind == LINK:
             entry.size = 0
-            entry.content = self._folder.readlink(seen.path)
+            entry.content = self._target(seen)
         elif seen.kind == FILE:
             self._fill(entry, seen, sizes)
         return entry
+
+    def _target(self, seen: Seen) -> bytes:
+        try:
+            return self._folder.readlink(seen.path)
+        except OSError as error:
+            fail_on_io(error)
+            return UNKNOWN_CONTENT
 
     def _fill(self, entry: Entry, seen: Seen, sizes: tuple[int, ...]) -> None:
         entry.content = UNKNOWN_CONTENT
@@ -38,7 +50,8 @@ class Reader:
             return
         try:
             chunks = self.chunks(seen)
-        except FileChanged:
+        except (FileChanged, OSError) as error:
+            fail_on_io(error)
             return
         entry.content = content_id(chunks, seen.size)
         entry.chunks = chunks if len(chunks) > 36 else b""
@@ -78,6 +91,12 @@ class Reader:
         if end > start:
             chunks += _item(buffer[start:end])
         return bytes(chunks)
+
+
+def fail_on_io(error: Exception) -> None:
+    """Raise DeviceFailing for what no look at another moment will cure."""
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        raise DeviceFailing(f"the disk reports an error: {error.strerror}") from error
 
 
 def _item(data: memoryview) -> bytes:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from toastbox.core import apply, wire
 from toastbox.core.entry import Entry
 from toastbox.core.names import conflict_path, key_of
-from toastbox.device.folder import Folder
+from toastbox.device.folder import Folder, gone_name
 from toastbox.device.index import NO_SIGNATURE, Index
-from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected
+from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected, unpack_inode
 from toastbox.device.receive import PARTIAL
 from toastbox.device.seen import Seen
 
@@ -51,10 +51,22 @@ class Recovery:
                 self._folder.stage_remove(left)
 
     def _removal(self, entry: Entry, expected: bytes) -> None:
+        self._half_removed(entry, expected)
         seen = self._folder.lstat(entry.path)
         known = self._index.get(key_of(entry.path)) is not None
         if seen is not None and apply.recover_removal(pack_expected(seen), expected, known) == apply.REMOVE:
             self._folder.remove(entry.path, seen)
+
+    def _half_removed(self, entry: Entry, expected: bytes) -> None:
+        """A file that was taken out of its place and not looked at yet: if it is not what was meant, back with it."""
+        name = gone_name(unpack_inode(expected))
+        staged = self._folder.stage_stat(name)
+        if staged is None:
+            return
+        if pack_expected(staged) == expected:
+            self._folder.stage_remove(name)
+        elif not self._folder.restore_displaced(name, entry.path):
+            self._publisher.keep_copy(name, entry)
 
     def _rename(self, old: bytes, entry: Entry, expected: bytes) -> None:
         seen = self._folder.lstat(old)
@@ -72,7 +84,7 @@ class Recovery:
         if action == apply.DISCARD:
             self._folder.stage_remove(name)
         elif action == apply.KEEP_COPY:
-            self._keep_copy(name, entry)
+            self._publisher.keep_copy(name, entry)
         elif action == apply.SET_ASIDE:
             path = conflict_path(entry.path, self._device_name, entry.seq)
             self._publisher.move_aside(entry.path, path, entry.seq)
@@ -84,10 +96,3 @@ class Recovery:
         self._publisher.ensure_parent(entry.path, entry.seq)
         if self._folder.publish(name, entry.path, replaces):
             self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
-
-    def _keep_copy(self, name: str, entry: Entry) -> None:
-        """An edit that nobody has seen was exchanged out of its place."""
-        path = conflict_path(entry.path, self._device_name, entry.seq)
-        while not self._folder.restore_displaced(name, path):
-            path = conflict_path(path, self._device_name, entry.seq)
-        self._changed(path)

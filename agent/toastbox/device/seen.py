@@ -6,15 +6,27 @@ from toastbox.core.names import key_of
 
 OTHER = 9  # FIFO, socket, device, a folder of another file system, an unreadable folder: left alone
 KINDS = {0o100000: FILE, 0o040000: FOLDER, 0o120000: LINK}
+RACY_NS = 20_000_000  # a change within one tick of the kernel's clock may leave no trace in the times
+COARSE_NS = 2_000_000_000  # FAT keeps times to two seconds
+SECOND_NS = 1_000_000_000
+
+
+def freshness_ns(stamp_ns: int, now_ns: int) -> int:
+    """For how long yet a change may leave the same stamp; 0: no more. now_ns: the wall clock, before the look."""
+    tick_ns = COARSE_NS if stamp_ns % SECOND_NS == 0 else RACY_NS
+    age_ns = now_ns - stamp_ns
+    return tick_ns - age_ns if -COARSE_NS < age_ns < tick_ns else 0
 
 
 class Seen:
     """One path as lstat shows it. kind: FILE, FOLDER, LINK or OTHER; mode: permission bits.
 
-    reason: why a path of kind OTHER is left alone, "" for the rest.
+    reason: why a path of kind OTHER is left alone, "" for the rest. doubtful: a change since then may not show.
     """
 
-    __slots__ = ("ctime_ns", "device", "inode", "key", "kind", "mode", "mtime_ns", "path", "reason", "size")
+    __slots__ = (
+        "ctime_ns", "device", "doubtful", "inode", "key", "kind", "mode", "mtime_ns", "path", "reason", "size",
+    )  # fmt: skip
 
     def __init__(
         self, path: bytes, mode: int, size: int, mtime_ns: int, ctime_ns: int, inode: int, device: int = 0
@@ -28,6 +40,7 @@ class Seen:
         self.ctime_ns = ctime_ns
         self.inode = inode
         self.device = device
+        self.doubtful = False
         self.reason = "" if self.kind != OTHER else "neither file, folder nor link"
 
     def leave_alone(self, reason: str) -> "Seen":
@@ -47,6 +60,13 @@ class Seen:
         if self.kind == FOLDER:
             return Signature(self.inode, 0, 0, 0)
         return Signature(self.inode, self.size, self.mtime_ns, self.ctime_ns)
+
+    @property
+    def proof(self) -> Signature:
+        """The signature to be remembered: one that proves nothing when in doubt."""
+        if not self.doubtful:
+            return self.signature
+        return Signature(0, self.size, self.mtime_ns, self.ctime_ns)
 
     def same_file(self, other: "Seen") -> bool:
         """Same inode, unchanged but for its name: a rename alters the ctime."""
