@@ -6,6 +6,7 @@ import logging
 import resource
 import signal
 import socket
+import socket
 import sys
 from pathlib import Path
 
@@ -70,11 +71,9 @@ class HubServer:
         try:
             self._server = await loop.create_server(
                 self.connections,
-                host or None,
-                port,
+                sock=_listening(host, port),
                 ssl=server_context(self._home.path),
                 ssl_handshake_timeout=_HANDSHAKE_S,
-                backlog=_BACKLOG,
             )
         except OSError as error:
             raise WrongUse(f"cannot listen at {listen}: {error.strerror}") from error
@@ -135,6 +134,14 @@ def run(data: Path, settings: HubSettings, restored: bool = False) -> None:
         asyncio.run(_serve(home, settings))
     finally:
         home.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """One socket, so that port 0 is one port: of both address families when host is "" and the kernel has both."""
+    if not host and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
+    family = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
 async def _serve(home: Home, settings: HubSettings) -> None:
