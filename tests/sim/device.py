@@ -195,7 +195,7 @@ class SimDevice:
         accept, self.accepts_deletes = self.accepts_deletes, False
         engine.cycle(accept)
         if engine.unconfirmed and self._chance.random() < 0.7:
-            self.clock.sleep(0.03)
+            self.clock.sleep(self._chance.choice((0.03, 2.0)))
             engine.confirm()
         if engine.cursor > engine.report.head and engine.report.head:
             raise Broken(f"the cursor {engine.cursor} is beyond the head {engine.report.head}")

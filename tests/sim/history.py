@@ -233,7 +233,8 @@ class History:
             self._run(device)
             if device.engine is not None:
                 device.engine.retry_held()
-            self.time.advance(3 * SECOND)
+                self.time.advance(3 * SECOND)
+                device.engine.confirm()
             self._run(device)
 
     def _position(self) -> tuple[int, ...]:

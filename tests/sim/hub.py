@@ -43,6 +43,10 @@ class MemoryChunks:
         data = self.get(digest)
         return None if data is None else len(data)
 
+    def sizes_of(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        found = {digest: self.get(digest) for digest in hashes}
+        return {digest: len(data) for digest, data in found.items() if data is not None}
+
     def store(self, folder: int, chunks: Iterable[tuple[bytes, Buffer]]) -> tuple[int, int]:
         new = {digest: bytes(data) for digest, data in chunks if self.get(digest) is None}
         for digest, data in new.items():

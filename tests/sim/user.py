@@ -54,10 +54,12 @@ class User:
             self._disk.user_acts = False
 
     def finish(self) -> None:
-        """Finish every file that is half written: the user goes home."""
+        """Finish what is half written and clear away what is in the way of syncing: the user goes home."""
         self._disk.user_acts = True
         while self._unfinished:
             self._finish()
+        for path, _, folder in self._all(PIPE):
+            self._disk.unlink(folder, path.rpartition(b"/")[2])
         self._disk.user_acts = False
 
     # --- choosing
