@@ -6,7 +6,6 @@ import logging
 import resource
 import signal
 import socket
-import socket
 import sys
 from pathlib import Path
 
@@ -74,6 +73,7 @@ class HubServer:
                 sock=_listening(host, port),
                 ssl=server_context(self._home.path),
                 ssl_handshake_timeout=_HANDSHAKE_S,
+                backlog=_BACKLOG,
             )
         except OSError as error:
             raise WrongUse(f"cannot listen at {listen}: {error.strerror}") from error
