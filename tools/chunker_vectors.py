@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "agent"), str(ROOT / "tests" / "vectors")]
 
 from chunker_inputs import take  # noqa: E402
+
 from toastbox.core.chunker import Chunker  # noqa: E402
 
 # Name, then as in chunker_inputs: kind, seed, period, size; then the chunker's sizes.

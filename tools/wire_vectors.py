@@ -13,6 +13,7 @@ sys.path[:0] = [str(ROOT / "agent"), str(ROOT / "tests/core/both")]
 
 from entries import chunk_list, deleted, digest, file, folder, link  # noqa: E402
 from test_wire import described  # noqa: E402
+
 from toastbox.core import wire  # noqa: E402
 from toastbox.core.content import content_id  # noqa: E402
 from toastbox.core.entry import EXECUTABLE, FILE, PAIR, Entry  # noqa: E402

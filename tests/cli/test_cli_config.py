@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from toastbox import config, quantity
 from toastbox.config import AgentSettings, HubSettings
 from toastbox.errors import WrongUse

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from toastbox import cli, errors
 from toastbox.cli.parser import build_parser
 

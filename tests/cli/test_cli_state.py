@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from toastbox import config
 from toastbox.device.interfaces import Credentials
 from toastbox.device.state import Store

@@ -4,95 +4,10 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-WAIT_S = 20.0
-
-
-class Town:
-    """One hub and its devices, below one folder."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.running: list[subprocess.Popen[str]] = []
-        self.url = ""
-
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "toastbox", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.place,
-        )
-        self.running.append(process)
-        return process
-
-    def start_hub(self) -> subprocess.Popen[str]:
-        hub = self.start("hub", "--data", "hub", "--listen", self.url[8:] or "127.0.0.1:0", "--no-announce")
-        assert hub.stdout is not None
-        self.url = hub.stdout.readline().split()[0]
-        return hub
-
-    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "toastbox", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=self.place,
-            timeout=60,
-            check=False,
-        )
-
-    def must(self, *arguments: object) -> str:
-        done = self.run(*arguments)
-        assert (done.returncode, done.stderr) == (0, ""), done
-        return done.stdout
-
-    def join(self, name: str, *more: str) -> None:
-        code = self.must("invite", "--data", "hub").strip()
-        self.must("join", code, name, "--hub", self.url, "--name", name, *more)
-
-    def status(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.must("status", name, "--json"))
-        return found
-
-    def end(self) -> None:
-        for process in self.running:
-            process.kill()
-            process.communicate()
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    """Fails when it does not come true in time."""
-    end = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
-
-
-def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[int, str]:
-    """Exit code and stderr after a signal."""
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=WAIT_S)
-    return process.returncode, errors
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    town = Town(tmp_path)
-    try:
-        town.start_hub()
-        yield town
-    finally:
-        town.end()
+from town import Town, stop, wait_for
 
 
 def test_code_is_alone_on_stdout(town: Town) -> None:

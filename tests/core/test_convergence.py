@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from model import Device, Hub, Refused, Steps
 from toastbox.core.entry import FILE, FOLDER, LINK
 from toastbox.core.names import parent_of

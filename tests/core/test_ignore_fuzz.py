@@ -8,6 +8,7 @@ what it takes back.
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pathspec import GitIgnoreSpec
+
 from toastbox.core.ignore import IgnoreRules, Rule
 
 LETTERS = ["a", "b", ".c", "é"]

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from test_wire_fuzz import GOOD_PATHS
 from toastbox.core.names import (
     children_range,

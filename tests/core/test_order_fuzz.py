@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from model import Hub
 from toastbox.core import wire
 from toastbox.core.diff import Change, order_changes

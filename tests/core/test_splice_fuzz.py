@@ -5,6 +5,7 @@ import random
 from entries import digest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from toastbox.core.errors import WireError
 from toastbox.core.splice import ITEM_SIZE, apply_splice, check_splice, make_splice
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from entries import chunk_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from toastbox.core import wire
 from toastbox.core.bundle import BundleReader, chunk_head, missing_head
 from toastbox.core.content import content_id

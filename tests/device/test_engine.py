@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local import LocalDevice, LocalHub
 
+from local import LocalDevice, LocalHub
 from toastbox.errors import SafetyRefused
 
 Trio = tuple[LocalHub, LocalDevice, LocalDevice]

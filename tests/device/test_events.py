@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from authority import authority, other_authority
 from scripted import Connection, ScriptedServer
 from toastbox.core.sse import encode_event

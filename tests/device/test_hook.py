@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from authority import authority, other_authority
 from hosted import Hosted, members
 from toastbox.core.auth import hook_key

@@ -8,6 +8,7 @@ import tempfile
 import time
 
 import pytest
+
 from authority import authority, other_authority
 from hosted import Hosted, members
 from manual import ManualClock

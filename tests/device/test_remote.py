@@ -8,6 +8,7 @@ import time
 import warnings
 
 import pytest
+
 from authority import authority, other_authority
 from remotekit import client, problem
 from scripted import Connection, ScriptedServer, answering

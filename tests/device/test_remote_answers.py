@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from remotekit import chunk, client
 from scripted import Connection, ScriptedServer, answering
 from toastbox.core.bundle import chunk_head, missing_head

@@ -10,8 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hub"))
 
-import hubkit
 import pytest
+
+import hubkit
 from hosted import Hosted
 from manual import ManualClock
 from toastbox.core.bundle import chunk_head

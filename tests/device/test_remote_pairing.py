@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+
 from authority import authority, other_authority
 from remotekit import problem
 from scripted import ScriptedServer, answering

@@ -1,6 +1,7 @@
 """The bandwidth limit, on a clock that only moves by sleeping."""
 
 import pytest
+
 from manual import ManualClock
 from toastbox.device.throttle import BURST_S, Throttle
 

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from manual import ManualClock
 from toastbox.device import watch
 from toastbox.device.settle import QUIET_S, SETTLE_S

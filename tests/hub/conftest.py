@@ -1,8 +1,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import hubkit
 import pytest
+
+import hubkit
 from toastbox.hub.home import Home
 from toastbox.hub.journal.base import Device
 from toastbox.hub.service import HubService

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from hubkit import Clock, big_file, commit, deletion, file, folder, link, live, pulled, put
 from toastbox.core.content import chunk_item, content_id
 from toastbox.core.entry import DELETED, EXECUTABLE, FILE, PAIR, Entry

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from hubkit import add_device, commit, file, folder, put
 from toastbox.errors import SafetyRefused
 from toastbox.hub.home import Home

@@ -1,6 +1,7 @@
 """Log, versions and restore."""
 
 import pytest
+
 from hubkit import commit, deletion, file, folder, link, live, put
 from toastbox.hub.journal.base import Device
 from toastbox.hub.refusal import Refusal

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
+
 from hubkit import Caller, Running, big_file, bundle, connect, file, folder, no_check
 from toastbox.core.auth import token
 from toastbox.core.bundle import BundleReader

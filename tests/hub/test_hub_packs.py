@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+
 from toastbox.errors import DamagedData, DeviceFailing, DeviceFull
 from toastbox.hub.chunks.packfile import HEADER, RECORD, PackTail, pack_numbers, pack_path, scan
 from toastbox.hub.chunks.packs import PackStore

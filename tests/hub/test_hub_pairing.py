@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
 from hubkit import Caller, Clock, Running, pair
 from toastbox.core.pairing import decode_code
 from toastbox.hub.home import Home, find_folder

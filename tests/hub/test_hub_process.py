@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+
 from hubkit import Caller, Running, file, folder, pair, running
 from toastbox.core.wire import MAX_CHUNK, decode_pull
 from toastbox.errors import SafetyRefused, ToastboxError

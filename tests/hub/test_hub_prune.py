@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hubkit import Clock, add_device, big_file, commit, deletion, file, put
 from toastbox.errors import DeviceFailing
 from toastbox.hub.chunks.packfile import pack_numbers

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from hubkit import big_file, commit, deletion, file, folder, live, pulled, put
 from toastbox.core.entry import DELETED, FILE, PAIR
 from toastbox.core.splice import apply_splice

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from hubkit import Caller, Running, file, folder
 from toastbox.core.auth import hook_key, verify_hook
 from toastbox.hub.subscribers import Subscriber, Subscribers

@@ -11,6 +11,7 @@ root = sys.argv[1]
 sys.path[:0] = [root + "/agent", root + "/tests/vectors"]
 
 from chunker_inputs import pieces  # noqa: E402
+
 from toastbox.core.chunker import Chunker  # noqa: E402
 
 

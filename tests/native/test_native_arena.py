@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from toastbox.errors import ArenaFull
 from toastbox.native.arena import Arena, RegionStats
 

@@ -9,6 +9,7 @@ import pytest
 from chunker_inputs import take
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from toastbox.core.chunker import Chunker as Reference
 from toastbox.native.chunker import Chunker as Native
 

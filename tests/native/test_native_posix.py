@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from toastbox.native import posix
 
 Forced = Callable[[], None]

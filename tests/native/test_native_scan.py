@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from toastbox.errors import ArenaFull
 from toastbox.native.arena import Arena
 from toastbox.native.scan import FILE, FOLDER, LINK, OTHER, Record, list_directory

@@ -1,6 +1,7 @@
 """Names, claims and addresses: tables, no network."""
 
 import pytest
+
 from toastbox.addresses import Own, announced, nearest
 from toastbox.neighbours import (
     MAX_LABEL,

@@ -35,6 +35,7 @@ class Ledger:
         self._whole: set[bytes] = {b""}
         self._had: dict[str, set[bytes]] = {}
         self._kept: set[bytes] = set()
+        self._restored = False
         self._means: dict[tuple[int, int], tuple[bytes, int, bytes]] = {}
         self._committed: dict[tuple[int, int], tuple[bytes, int, bytes]] = {}
 
@@ -102,6 +103,9 @@ class Ledger:
             self._kept.add(held)
 
     def _check_author(self, name: str, row: Row) -> None:
+        """After a restore a device may rightly replace a version older than what it had by its successor."""
+        if self._restored:
+            return
         replaced = self._hub.row(row.parent) if row.parent else None
         if replaced is None or not replaced.kind or not replaced.content or replaced.content == row.content:
             return
@@ -113,6 +117,7 @@ class Ledger:
 
     def restored(self) -> None:
         """The hub's owner put an old journal back."""
+        self._restored = True
         self._committed.clear()
         self._kept = {held for row in self._hub.rows() if (held := self._hub.held_by(row))}
         for held in self._missing():

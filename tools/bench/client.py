@@ -13,7 +13,6 @@ import ssl
 from toastbox.core import auth, bundle, pairing, wire
 from toastbox.core.entry import FILE, Entry
 from toastbox.core.errors import WireError
-
 from tools.bench.errors import ProgramFailed
 
 TIMEOUT_S = 60.0

@@ -8,6 +8,10 @@ them moves its own version out of the way. No time is compared.
     nothing           ADOPT                          TAKE (KEEP if the journal has not moved on: our deletion)
     as base           TAKE                           TAKE
     edited, new       KEEP: an edit beats a delete   ADOPT if equal; KEEP if the remote is as base; else BOTH
+
+A base with a negative seq was agreed with a journal that has since been put back to an older state: whether this one
+has that version is not known, so it is never taken for old. Where the remote is older, what is here is its successor:
+KEEP. Where it is newer it may have been made without knowledge of ours: BOTH.
 """
 
 from toastbox.core.entry import DELETED, EXECUTABLE, FOLDER, Entry
@@ -31,7 +35,7 @@ def resolve(base: Entry | None, local: Entry | None, remote: Entry) -> int:
             return ADOPT
         return KEEP if known else TAKE
     if remote.kind == DELETED:
-        return TAKE if base is not None and base.same_content(local) else KEEP
+        return TAKE if base is not None and base.seq >= 0 and base.same_content(local) else KEEP
     if local.kind == remote.kind and local.content == remote.content:
         return _resolve_equal(base, local, remote, known)
     if known:
@@ -54,6 +58,8 @@ def _resolve_equal(base: Entry | None, local: Entry, remote: Entry, known: bool)
 def _resolve_different(base: Entry | None, local: Entry, remote: Entry) -> int:
     if base is None:
         return BOTH
+    if base.seq < 0:
+        return KEEP if remote.seq < -base.seq and local.kind == remote.kind != FOLDER else BOTH
     if base.same_content(local):
         return TAKE
     # A remote that differs from base in its time only is no edit. When kinds differ both are kept all the

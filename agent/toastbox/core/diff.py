@@ -84,14 +84,14 @@ def merge(
 
 
 def classify(row: "Known | None", record: "Found | None") -> int:
-    """What happened to a path. A row without a revision (seq 0) has yet to be proposed: CHANGED."""
+    """What happened to a path. A row without a revision (seq 0 or less) has yet to be proposed: CHANGED."""
     if row is None:
         return UNCHANGED if record is None else NEW
     if record is None:
         return GONE
     if row.entry.kind != record.kind:
         return KIND_CHANGED
-    if not row.entry.seq:
+    if row.entry.seq <= 0:
         return CHANGED
     if record.kind == FOLDER:
         return UNCHANGED

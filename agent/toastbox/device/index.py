@@ -146,9 +146,9 @@ class Index:
         return int(str(self.get_meta("epoch")))
 
     def forget_revisions(self, epoch: int) -> None:
-        """The journal is another one: keep what is known of the files, drop what was agreed about them."""
+        """The journal is another one: keep what is known of the files; what was agreed is no more (seq negative)."""
         with self.transaction():
-            self._db.execute("UPDATE entry SET seq = 0")
+            self._db.execute("UPDATE entry SET seq = -seq WHERE seq > 0")
             self._db.execute("DELETE FROM held")
             self.set_meta("cursor", 0)
             self.set_meta("epoch", str(epoch))

@@ -141,7 +141,7 @@ class Preview:
 
     def _is_same(self, agreed: Entry, seen: Seen) -> bool:
         local = self._reader.entry(seen, (agreed.size,))
-        return bool(agreed.seq) and agreed.same_content(local) and agreed.mtime_ns == local.mtime_ns
+        return agreed.seq > 0 and agreed.same_content(local) and agreed.mtime_ns == local.mtime_ns
 
     def _enter(self, seen: Seen) -> bool:
         return not self._left_alone(seen.path, seen)

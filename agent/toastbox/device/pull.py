@@ -19,7 +19,7 @@ from toastbox.core.plan import Item, Plan, plan
 from toastbox.core.splice import apply_splice
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
-from toastbox.device.index import Index
+from toastbox.device.index import NO_SIGNATURE, Index
 from toastbox.device.interfaces import Clock, Remote
 from toastbox.device.publish import Publisher, record_of
 from toastbox.device.reading import Reader
@@ -214,9 +214,13 @@ class Puller:
         return found
 
     def _keep(self, steps: Plan) -> None:
-        """The local version wins: it is proposed as the successor of the journal's."""
+        """The local version wins: the journal's is what it is compared with, and proposed to replace."""
         for entry in steps.keep:
-            self._index.set_revision(key_of(entry.path), entry.seq)
+            key = key_of(entry.path)
+            if entry.kind == DELETED:
+                self._index.delete(key)
+            elif self._index.get(key) is not None:
+                self._index.put(entry, NO_SIGNATURE)
             self._dirty.add(entry.path)
 
     def hold(self, entry: Entry, reason: str) -> None:

@@ -186,14 +186,14 @@ class Pusher:
                 self._report.hold(seen.path, f"cannot be read: {error.strerror}")
 
     def _propose_change(self, row: Row | None, seen: Seen) -> None:
-        entry = Entry(seen.path, seen.kind, seen.flags, row.entry.seq if row else 0)
+        entry = Entry(seen.path, seen.kind, seen.flags, max(row.entry.seq, 0) if row else 0)
         if seen.kind == FOLDER:
-            if row is None or row.entry.kind != FOLDER or not row.entry.seq:
+            if row is None or row.entry.kind != FOLDER or row.entry.seq <= 0:
                 self._sender.add(Proposal(entry, seen))
         elif seen.kind == LINK:
             self._propose_link(row, seen, entry)
         elif not self._propose_rename(seen, entry):
-            is_edit = row is not None and row.entry.kind == FILE and row.entry.seq and seen.path not in self._in_full
+            is_edit = row is not None and row.entry.kind == FILE and seen.path not in self._in_full
             base = self._index.list_of(row) if row is not None and is_edit else b""
             self._propose_file(row, Proposal(entry, seen, base))
 
@@ -219,7 +219,7 @@ class Pusher:
     def _is_news(self, row: Row | None, proposal: Proposal) -> bool:
         """Whether the hub would learn something; if not, only the signature is brought up to date."""
         entry, seen = proposal.entry, proposal.seen
-        if row is None or seen is None or not row.entry.same_content(entry) or not row.entry.seq:
+        if row is None or seen is None or not row.entry.same_content(entry) or row.entry.seq <= 0:
             return True
         if row.entry.mtime_ns != entry.mtime_ns and row.signature.mtime_ns != entry.mtime_ns:
             return True
@@ -230,7 +230,7 @@ class Pusher:
         """Whether the file is one that had another path: then nothing is read, and nothing sent twice."""
         for old in self._index.by_inode(seen.inode):
             known = old.signature
-            same = known.size == seen.size and known.mtime_ns == seen.mtime_ns and old.entry.seq
+            same = known.size == seen.size and known.mtime_ns == seen.mtime_ns and old.entry.seq > 0
             if not same or old.key == seen.key or self._folder.lstat(old.entry.path) is not None:
                 continue
             seen = self._look_again(seen)
@@ -273,7 +273,7 @@ class Pusher:
             if row is None or self._is_hidden(path) or self._why_not(path, None) is not None:
                 continue
             if self._folder.lstat(path) is None:
-                if row.entry.seq:
+                if row.entry.seq > 0:
                     self._sender.add(Proposal(Entry(path, DELETED, seq=row.entry.seq), None))
                 else:
                     self._index.delete(key)

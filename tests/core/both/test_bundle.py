@@ -1,6 +1,7 @@
 """Bundles: whole, byte by byte, and hostile."""
 
 from entries import digest, refusal
+
 from toastbox.core.bundle import BundleReader, chunk_head, missing_head
 
 CHUNKS = [b"a", b"hello" * 10, b"\0" * 100, b"x" * 36, b"y" * 300]

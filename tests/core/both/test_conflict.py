@@ -1,6 +1,7 @@
 """Who wins: a table, both ways round."""
 
 from entries import deleted, file, folder, link
+
 from toastbox.core.conflict import ADOPT, BOTH, KEEP, NOTHING, TAKE, resolve
 
 P = b"p"

@@ -1,6 +1,7 @@
 """Content ids and chunk lists."""
 
 from entries import chunk_list, digest, file, folder, link, refusal
+
 from toastbox.core.content import MAX_CHUNK, check_list, chunk_item, content_id, items, list_of
 from toastbox.core.entry import EMPTY_CONTENT
 

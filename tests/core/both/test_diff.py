@@ -1,6 +1,7 @@
 """What changed, and the order in which it is proposed."""
 
 from entries import deleted, file, folder, link
+
 from toastbox.core.diff import (
     CHANGED,
     GONE,

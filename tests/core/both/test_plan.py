@@ -1,6 +1,7 @@
 """Plans: which step, in which phase, in which order."""
 
 from entries import deleted, file, folder, link
+
 from toastbox.core.entry import PAIR
 from toastbox.core.plan import Item, plan
 

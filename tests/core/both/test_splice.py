@@ -3,6 +3,7 @@
 import struct
 
 from entries import chunk_list, digest, refusal
+
 from toastbox.core.splice import ITEM_SIZE, LITERAL, apply_splice, check_splice, make_splice
 
 BASE = chunk_list(*range(1, 21))

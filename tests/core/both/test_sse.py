@@ -1,6 +1,7 @@
 """Event streams: as the standard has them, in any pieces, bounded."""
 
 from entries import refusal
+
 from toastbox.core.sse import EventParser, encode_event
 
 STREAM = (

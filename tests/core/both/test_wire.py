@@ -3,6 +3,7 @@
 import json
 
 from entries import chunk_list, deleted, digest, file, folder, link, refusal
+
 from toastbox.core import wire
 from toastbox.core.content import content_id
 from toastbox.core.entry import EMPTY_CONTENT, EXECUTABLE, FILE, PAIR, Entry
