@@ -193,9 +193,13 @@ class Pusher:
         elif seen.kind == LINK:
             self._propose_link(row, seen, entry)
         elif not self._propose_rename(seen, entry):
-            is_edit = row is not None and row.entry.kind == FILE and seen.path not in self._in_full
-            base = self._index.list_of(row) if row is not None and is_edit else b""
-            self._propose_file(row, Proposal(entry, seen, base))
+            self._propose_file(row, Proposal(entry, seen, self._base_of(row)))
+
+    def _base_of(self, row: Row | None) -> bytes:
+        """The chunk list that the hub has of the revision to be replaced, b"" for none."""
+        if row is None or row.entry.kind != FILE or row.entry.seq <= 0 or row.entry.path in self._in_full:
+            return b""
+        return self._index.list_of(row)
 
     def _propose_file(self, row: Row | None, proposal: Proposal) -> None:
         looked_ns = self._clock.wall_ns()
