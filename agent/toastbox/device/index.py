@@ -41,6 +41,7 @@ CREATE TABLE piece(prefix INTEGER, entry INTEGER, PRIMARY KEY(prefix, entry)) WI
 CREATE TABLE intent(batch INTEGER, staged BLOB, inode INTEGER, record BLOB, expected BLOB);
 CREATE TABLE held(key BLOB PRIMARY KEY, reason TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 """
+CHECKPOINT_PAGES = 2000  # of 4 KiB: a page changed often is written to its place once in so many
 COLUMNS = "key, kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, id"
 INSERT = (
     "INSERT INTO entry(kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, prefix, key)"
@@ -87,6 +88,7 @@ class Index:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA journal_size_limit = 1048576")
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._migrate()
         self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
         self._holds = bool(self._db.execute("SELECT count(*) FROM held").fetchone()[0])

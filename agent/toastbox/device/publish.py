@@ -117,8 +117,8 @@ class Publisher:
             self._attempt(entry, self._adopt, entry, seen.get(entry.path))
 
     def commit(self, cursor: int) -> None:
-        """Write the rows of the batch and the cursor, in one transaction."""
-        with self._index.transaction():
+        """Write the rows of the batch and the cursor; on disk with the intents of the next batch, or by `settle`."""
+        with self._index.joined():
             for entry, seen in self._rows:
                 self._note(entry, seen)
             if cursor:
@@ -192,10 +192,10 @@ class Publisher:
         for name, path, entry in removed + renamed:
             if path in seen:
                 intents.append((name, seen[path].inode, record_of(entry), pack_expected(seen[path])))
-        if intents:
-            with self._index.transaction():
-                self._index.intend(self._batch, intents)
-            self._intents += len(intents)
+        with self._index.joined():
+            self._index.intend(self._batch, intents)
+        self._index.settle()
+        self._intents += len(intents)
 
     def _flush(self, names: list[str]) -> None:
         self._all_flushed = len(names) > FEW or self._intents > MANY_INTENTS

@@ -28,7 +28,7 @@ from toastbox.device.report import Report
 from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import Background
 
-PAGE_ENTRIES = 512
+PAGE_ENTRIES = 1024
 PAGE_BYTES = 1 << 20
 MAX_TRIES = 3
 MAX_CHUNKS = 1 << 20
@@ -95,6 +95,12 @@ class Puller:
 
     def pull(self) -> None:
         """Apply every page after the cursor. Raises EpochChanged and what the hub, the disk or a peer makes it."""
+        try:
+            self._pull_pages()
+        finally:
+            self._index.settle()
+
+    def _pull_pages(self) -> None:
         self._answer = self._ask(self._index.cursor, self._index.epoch)
         staged: Batch | None = None
         while self._answer:
@@ -136,6 +142,7 @@ class Puller:
         batch = self._begin(entries, 0)
         self._receiver.finish()
         self._finish(batch)
+        self._index.settle()
 
     # --- asking
 
