@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -235,8 +235,12 @@ def append(path: Path, line: str) -> None:
 
 
 def versions(folder: Path) -> dict[str, bytes]:
-    """The contested file and its conflict copies, by name."""
-    return {path.name: path.read_bytes() for path in folder.glob("textwrap*.py")}
+    """The contested file and its conflict copies, by name; a file may be renamed between listing and reading."""
+    found = {}
+    for path in folder.glob("textwrap*.py"):
+        with suppress(FileNotFoundError):
+            found[path.name] = path.read_bytes()
+    return found
 
 
 def manifest_of(root: Path) -> Manifest:
