@@ -92,11 +92,18 @@ class Puller:
         self._sends_only = sends_only
         self._ignored = ignored
         self._answer = b""
+        self._waiting: list[Batch] = []  # begun and not published yet
 
     def pull(self) -> None:
-        """Apply every page after the cursor. Raises EpochChanged and what the hub, the disk or a peer makes it."""
+        """Apply every page after the cursor. Raises EpochChanged and what the hub, the disk or a peer makes it.
+
+        What was fetched and cannot be published then is thrown away: a hub out of reach must not fill the disk.
+        """
         try:
             self._pull_pages()
+        except BaseException:
+            self._discard()
+            raise
         finally:
             self._index.settle()
 
@@ -139,9 +146,17 @@ class Puller:
 
     def apply(self, entries: list[Entry]) -> None:
         """Apply entries that are not of a page: those held back before."""
-        batch = self._begin(entries, 0)
-        self._receiver.finish()
-        self._finish(batch)
+        try:
+            batch = self._begin(entries, 0)
+            self._receiver.finish()
+            self._finish(batch)
+        except BaseException:
+            self._discard()
+            raise
+
+    def _discard(self) -> None:
+        while self._waiting:
+            self._receiver.discard(self._waiting.pop().targets)
         self._index.settle()
 
     # --- asking
@@ -182,6 +197,7 @@ class Puller:
         self._keep(batch.steps)
         wanted = [(entry, batch.seen.get(entry.path)) for entry in batch.steps.stage]
         batch.targets = self._receiver.begin(wanted)
+        self._waiting.append(batch)
         return batch
 
     def _observe(self, entry: Entry, seen: dict[bytes, Seen]) -> Item | None:
@@ -237,6 +253,7 @@ class Puller:
     # --- applying
 
     def _publish(self, batch: Batch) -> None:
+        self._waiting.remove(batch)
         remote = {item.remote.path: item.remote for item in batch.items}
         self._publisher.publish(batch.steps, batch.targets, batch.seen, remote)
         self._publisher.commit(0 if self._publisher.again else batch.cursor)

@@ -67,52 +67,61 @@ class Receiver:
         self._count = 0
         self._open: OrderedDict[str, int] = OrderedDict()
         self._source: tuple[bytes, int] = (b"", -1)
+        self._near: tuple[bytes, Places] = (b"", Places(b""))
         self._needs: dict[bytes, Need] = {}
         self._needed_bytes = 0
-        self._begun: list[str] = []
 
     def begin(self, wanted: list[tuple[Entry, Seen | None]]) -> list[Target]:
         """Begin to stage (entry, what is at its path): copy what is here, list what is to be fetched.
 
         Targets in the same order; complete, or marked as failed, after `finish`.
         """
-        self._begun = []
+        targets: list[Target] = []
         try:
-            return [self._begin(entry, seen) for entry, seen in wanted]
+            for entry, seen in wanted:
+                target = self._target(entry, seen)
+                targets.append(target)
+                self._begin(target)
         except BaseException:
-            self._give_up()
+            self._reset()
+            self.discard(targets)
             raise
+        return targets
 
     def finish(self) -> None:
-        """Fetch what is missing; may run beside the caller. Raises HubUnreachable, HostilePeer, the hub's refusals;
-        then nothing stays in the stage but large files, which go on from where they are.
-        """
+        """Fetch what is missing; may run beside the caller. Raises HubUnreachable, HostilePeer, the hub's refusals."""
         try:
             self._fetch()
-        except BaseException:
-            self._give_up()
-            raise
-        self._reset()
+        finally:
+            self._reset()
 
-    def _begin(self, entry: Entry, seen: Seen | None) -> Target:
+    def discard(self, targets: list[Target]) -> None:
+        """These will not be published, but begun anew under other names. Large files go on from where they are."""
+        for target in targets:
+            if not target.name.startswith(PARTIAL):
+                self._folder.stage_remove(target.name)
+
+    def _target(self, entry: Entry, seen: Seen | None) -> Target:
         self._count += 1
         resumable = entry.kind != LINK and entry.size > RESUMABLE_BYTES
         name = partial_name(entry) if resumable else f"new{self._count}"
-        self._begun.append(name)
         mode = seen.mode if seen is not None and seen.kind == 1 else self._folder.new_mode
-        target = Target(entry, name, seen, with_executable(mode, bool(entry.flags & 1)))
+        return Target(entry, name, seen, with_executable(mode, bool(entry.flags & 1)))
+
+    def _begin(self, target: Target) -> None:
+        entry = target.entry
         try:
             if entry.kind == LINK:
-                target.seen = self._folder.stage_link(name, entry.content, entry.mtime_ns)
+                target.seen = self._folder.stage_link(target.name, entry.content, entry.mtime_ns)
                 target.complete = True
             else:
-                self._begin_file(target, resumable)
+                self._begin_file(target)
         except OSError as error:
             self._fail(target, error)
-        return target
 
-    def _begin_file(self, target: Target, resumable: bool) -> None:
+    def _begin_file(self, target: Target) -> None:
         entry = target.entry
+        resumable = target.name.startswith(PARTIAL)
         chunks = self._list(entry)
         target.left = 1 + len(chunks) // 36
         kept = self._resume(target, chunks) if resumable else 0
@@ -168,12 +177,17 @@ class Receiver:
     # --- chunks that are here already
 
     def _copy(self, target: Target, offset: int, digest: bytes, size: int, base: Places) -> bool:
-        """Write a chunk from a local file, verified; whether one had it."""
-        place = base.find(digest)
-        if place and self._copy_from(target.entry.path, place[0], target, offset, digest, size):
-            return True
+        """Write a chunk from a local file, verified; whether one had it.
+
+        The file that had the last chunk is asked before the index: a copy, or a renamed and edited file, has them all.
+        """
+        for path, places in ((target.entry.path, base), self._near):
+            place = places.find(digest)
+            if place and self._copy_from(path, place[0], target, offset, digest, size):
+                return True
         for row, at, _ in self._index.holders(digest):
             if self._copy_from(row.entry.path, at, target, offset, digest, size):
+                self._near = row.entry.path, Places(self._index.list_of(row))
                 return True
         return False
 
@@ -297,18 +311,12 @@ class Receiver:
         if descriptor >= 0:
             self._folder.close_file(descriptor)
 
-    def _give_up(self) -> None:
-        """The batch will be begun anew under other names: a hub out of reach must not fill the disk."""
-        self._reset()
-        for name in self._begun:
-            if not name.startswith(PARTIAL):
-                self._folder.stage_remove(name)
-
     def _reset(self) -> None:
         for descriptor in self._open.values():
             self._folder.close_file(descriptor)
         self._open.clear()
         self._close_source()
+        self._near = (b"", Places(b""))
         self._needs.clear()
         self._needed_bytes = 0
 
