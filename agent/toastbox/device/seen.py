@@ -56,17 +56,20 @@ class Seen:
 
     @property
     def signature(self) -> Signature:
-        """What must stay the same for the content to be taken as unchanged."""
+        """What must stay the same for the path to be taken as unchanged.
+
+        The executable bit takes the place of the ctime's last one: it may change within a tick of the clock.
+        """
         if self.kind == FOLDER:
             return Signature(self.inode, 0, 0, 0)
-        return Signature(self.inode, self.size, self.mtime_ns, self.ctime_ns)
+        return Signature(self.inode, self.size, self.mtime_ns, self.ctime_ns & ~1 | self.flags)
 
     @property
     def proof(self) -> Signature:
         """The signature to be remembered: one that proves nothing when in doubt."""
         if not self.doubtful:
             return self.signature
-        return Signature(0, self.size, self.mtime_ns, self.ctime_ns)
+        return Signature(0, self.size, self.mtime_ns, 0)
 
     def same_file(self, other: "Seen") -> bool:
         """Same inode, unchanged but for its name: a rename alters the ctime."""
