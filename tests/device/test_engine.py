@@ -9,6 +9,7 @@ import pytest
 
 from local import LocalDevice, LocalHub
 from toastbox.errors import SafetyRefused
+from toastbox.native import posix
 
 Trio = tuple[LocalHub, LocalDevice, LocalDevice]
 
@@ -120,6 +121,24 @@ def test_conflict_keeps_both_everywhere(trio: Trio) -> None:
     assert len(copies) == 1
     assert (a.root / "x.txt").read_bytes() == b"from a"
     assert (a.root / copies[0]).read_bytes() == b"from b"
+
+
+def test_losing_version_keeps_its_place_until_the_winner_takes_it(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    a.write("x.txt", b"base")
+    settle(a, b)
+    a.write("x.txt", b"from a")
+    b.write("x.txt", b"from b")
+    a.sync()
+    rename, seen = posix.renameat2, []
+
+    def watched(*arguments: object) -> None:
+        rename(*arguments)  # type: ignore[arg-type]
+        seen.append((b.root / "x.txt").read_bytes())
+
+    monkeypatch.setattr(posix, "renameat2", watched)
+    b.sync()
+    assert seen[0] == b"from a" and set(seen) == {b"from a"}
 
 
 def test_same_edit_on_both_sides_is_no_conflict(trio: Trio) -> None:

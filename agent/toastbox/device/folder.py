@@ -277,6 +277,11 @@ class Folder:
         except FileNotFoundError:
             self._move_in(name, parent, leaf)
 
+    def exchange(self, name: str, path: bytes) -> None:
+        """Swap a staged file or link with what is at path, in one step. Raises OSError: EINVAL where it cannot be."""
+        parent, leaf = self._parent(path)
+        posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+
     def _move_in(self, name: str, parent: int, leaf: bytes) -> bool:
         try:
             posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_NOREPLACE)

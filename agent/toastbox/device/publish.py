@@ -30,6 +30,7 @@ MANY_INTENTS = 256
 REMOVAL = b"-"  # in place of a staged name: the path is removed
 RENAME = b"="  # in place of a staged name: renamed from the path that follows
 NO_WAY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # a folder above is missing, or is none
+NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS)  # the file system cannot exchange names
 ANOTHER_NOW = (*NO_WAY, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY, errno.EINVAL)  # its owner was at it
 
 
@@ -90,6 +91,7 @@ class Publisher:
         self._intents = 0
         self._all_flushed = False
         self._rows: list[tuple[Entry, Seen | None]] = []
+        self._losers: set[bytes] = set()  # paths whose local version loses its place when the journal's takes it
         self.again: list[Entry] = []
         self.echo: Echo = Silence()
 
@@ -101,9 +103,13 @@ class Publisher:
         """
         self._batch += 1
         self._rows, self.again = [], []
+        self._losers.clear()
         ready = self._ready(targets)
         for path, new_path in plan.aside:
-            self.move_aside(path, new_path, remote[path].seq)
+            if path not in ready or path not in seen or seen[path].kind == FOLDER:
+                self.move_aside(path, new_path, remote[path].seq)
+            else:
+                self._losers.add(path)
             seen.pop(path, None)
         self._intend(plan, ready, seen, remote)
         self._flush([target.name for target in ready.values()])
@@ -288,7 +294,7 @@ class Publisher:
         if target.seen is not None:
             self.echo.expect(entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
         try:
-            done = self._publish(target, replaces)
+            done = self._take_place(target) if entry.path in self._losers else self._publish(target, replaces)
         except OSError:
             self._unstage(target)
             raise
@@ -300,6 +306,20 @@ class Publisher:
         if seen is not None and not (target.seen and seen.same_file(target.seen)):
             seen.doubtful = True
         self._rows.append((entry, seen))
+        return True
+
+    def _take_place(self, target: Target) -> bool:
+        """Exchange with whatever is at the path, which becomes a conflict copy: at no instant is the path empty."""
+        entry = target.entry
+        try:
+            self._folder.exchange(target.name, entry.path)
+        except OSError as error:
+            if error.errno in NO_EXCHANGE:
+                self.move_aside(entry.path, conflict_path(entry.path, self._device_name, entry.seq), entry.seq)
+            elif error.errno not in NO_WAY:
+                raise
+            return self._publish(target, None)
+        self.keep_copy(target.name, entry)
         return True
 
     def _publish(self, target: Target, replaces: Seen | None) -> bool:

@@ -24,6 +24,7 @@ from toastbox.errors import SafetyRefused
 MAX_TARGET = 4095
 ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL)  # its owner was at it
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
+LARGE = 1 << 20  # a file too fresh to be trusted is waited for, if to read it again would take longer
 MANY_RACY = 1_000
 MANY_UNSETTLED = 4_000  # rows of answers in one transaction: after a kill they are found again by reading the files
 
@@ -202,6 +203,8 @@ class Pusher:
         return self._index.list_of(row)
 
     def _propose_file(self, row: Row | None, proposal: Proposal) -> None:
+        if proposal.seen is not None and proposal.seen.size > LARGE:
+            self._clock.sleep(freshness_ns(proposal.seen.ctime_ns, self._clock.wall_ns()) / 1e9)
         looked_ns = self._clock.wall_ns()
 
         def wanted(proposal: Proposal) -> bool:
