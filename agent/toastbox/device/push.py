@@ -332,9 +332,16 @@ class Pusher:
             self._lost_sight(proposal)
         elif status == wire.NO_PARENT:
             self._index.set_revision(key_of(parent_of(path)), 0)  # to be proposed again, or found out about
-            self._changed(parent_of(path))
+            self._changed(parent_of(path) or path)
+        elif status == wire.NOT_EMPTY:
+            self._take_back(proposal.entry)
         elif status in (wire.BAD_SPLICE, wire.CHUNKS_MISSING):
             self._in_full.add(path)
+
+    def _take_back(self, folder: Entry) -> None:
+        """The journal has something in this folder, new or ignored here: so the folder is there, and comes again."""
+        self._index.delete(key_of(folder.path))
+        self.behind = min(self.behind or folder.seq, folder.seq)
 
     def _lost_sight(self, proposal: Proposal) -> None:
         """A revision we should have seen already (it is below the cursor) must be asked for again."""
