@@ -25,6 +25,8 @@ from .user import IGNORE_FILE, User
 DEVICES = ("one", "two", "three")
 MOST_ROUNDS = 16
 MOST_DEPTH = 2  # rounds of other devices inside a round
+MOST_ACTS = 120  # of users
+SHOWN_DIFFERENCES = 3
 Tree = dict[bytes, tuple[int, bytes, bool]]
 
 
@@ -80,7 +82,7 @@ class History:
         self.devices = [self._device(name) for name in DEVICES]
         self.users = [self._user(device) for device in self.devices]
         self._depth = 0
-        self._quiet = False
+        self._acts_left = MOST_ACTS
 
     def _device(self, name: str) -> SimDevice:
         clock = DeviceClock(self.time)
@@ -144,6 +146,7 @@ class History:
 
     def _user_acts(self, user: User) -> None:
         done = user.act()
+        self._acts_left -= 1
         if done:
             self._trace(f"user of {user._name}", done)
 
@@ -157,7 +160,7 @@ class History:
 
     def _turn(self, name: str) -> None:
         """Before or after a request: others get their turn."""
-        if self._quiet or self.chance.random() >= self.weather.between:
+        if self._acts_left <= 0 or self.chance.random() >= self.weather.between:
             return
         if self.chance.random() < 0.5 or self._depth > MOST_DEPTH:
             self._user_acts(self.chance.choice(self.users))
@@ -165,7 +168,7 @@ class History:
             self._run(self.chance.choice(self.devices))
 
     def _at_work(self, device: SimDevice, user: User) -> None:
-        if self.weather.at_work and not self._quiet and self.chance.random() < self.weather.at_work:
+        if self.weather.at_work and self._acts_left > 0 and self.chance.random() < self.weather.at_work:
             self._user_acts(user)
 
     def _wait(self) -> None:
@@ -207,7 +210,7 @@ class History:
         self._trace("all", "QUIET")
         for user in self.users:
             user.finish()
-        self._quiet = True
+        self._acts_left = 0
         self.network.trouble = 0.0
         for device in self.devices:
             device.dies_in = 0
@@ -299,7 +302,8 @@ def difference(one: Tree, other: Tree) -> str:
     for path in sorted(one.keys() | other.keys()):
         if one.get(path) != other.get(path):
             lines.append(f"{path!r}: {_show(one.get(path))} | {_show(other.get(path))}")
-    return "; ".join(lines)
+    more = f" and {len(lines) - SHOWN_DIFFERENCES} more" if len(lines) > SHOWN_DIFFERENCES else ""
+    return "; ".join(lines[:SHOWN_DIFFERENCES]) + more
 
 
 def _show(found: tuple[int, bytes, bool] | None) -> str:

@@ -1,7 +1,7 @@
 """The hub as a device sees it over a bad network: device.interfaces.Remote on the real hub service.
 
-Any request may be lost, or its answer; it may arrive twice; the hub may die under it before or after its flush; a bundle
-may end early. Before and after every request others get their turn: users, and whole rounds of other devices, so that
+Any request may be lost, or its answer; it may arrive twice; the hub may die under it before or after its flush; a
+bundle may end early. Before and after every request others get their turn: users, and whole rounds of other devices, so that
 an answer is old when it comes.
 """
 
@@ -99,6 +99,9 @@ class SimRemote:
     def _device(self):  # type: ignore[no-untyped-def]
         return self._net.hub.devices[self._name]
 
+    def _flush(self) -> None:
+        self._service.flush()
+
     # --- interfaces.Remote
 
     def folder(self) -> FolderInfo:
@@ -113,9 +116,7 @@ class SimRemote:
         data = bytes(body)
         records = list(decode_commit(data).records())
         what = ", ".join(f"{record.entry!r}" for record in records)
-        answer = self._request(
-            f"commit {what}", lambda: self._service.commit(self._device, data), lambda: self._service.flush()
-        )
+        answer = self._request(f"commit {what}", lambda: self._service.commit(self._device, data), self._flush)
         results = decode_answer(answer).results
         self._step(f"  {results}", False)
         for record, (status, seq) in zip(records, results, strict=True):
@@ -138,8 +139,7 @@ class SimRemote:
         asked = bytes(hashes)
         found = self._request(f"fetch {len(asked) // 32} chunks", lambda: list(self._service.load(self._device, asked)))
         last = self._net.chance.randrange(len(found)) if self._net.fault() else len(found)
-        for digest, data in found[:last]:
-            yield digest, data
+        yield from found[:last]
         if last < len(found):
             raise HubUnreachable("the bundle ended early")
 
