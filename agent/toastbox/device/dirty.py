@@ -17,7 +17,11 @@ class Dirty:
         return self.everything or bool(self.paths) or bool(self.trees)
 
     def add(self, path: bytes, tree: bool = True) -> None:
-        (self.trees if tree else self.paths).add(path)
+        """b"" is the folder itself: nothing to look at, or everything."""
+        if path:
+            (self.trees if tree else self.paths).add(path)
+        else:
+            self.everything = self.everything or tree
 
     def merge(self, other: "Dirty") -> None:
         self.everything = self.everything or other.everything
