@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from town import Town, stop, tree, wait_for
 
 NAMES = [f"n{number}" for number in range(10)]

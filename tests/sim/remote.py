@@ -1,8 +1,8 @@
 """The hub as a device sees it over a bad network: device.interfaces.Remote on the real hub service.
 
 Any request may be lost, or its answer; it may arrive twice; the hub may die under it before or after its flush; a
-bundle may end early. Before and after every request others get their turn: users, and whole rounds of other devices, so that
-an answer is old when it comes.
+bundle may end early. Before and after every request others get their turn: users, and whole rounds of other devices,
+so that an answer is old when it comes.
 """
 
 import random
