@@ -14,9 +14,10 @@ Nothing here is flushed by itself: WAL with synchronous=NORMAL keeps the databas
 storage together with files is made so by the flush of the batch. The page cache is bounded.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from toastbox.core.content import list_of
 from toastbox.core.diff import Signature
@@ -81,6 +82,7 @@ class Index:
     """The device's database. Used by one thread. path: file name, or ":memory:"."""
 
     def __init__(self, path: str, cache_bytes: int = 1 << 20) -> None:
+        self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
         self._db.execute(f"PRAGMA cache_size = -{max(cache_bytes >> 10, 64)}")
         self._db.execute("PRAGMA temp_store = MEMORY")
@@ -128,6 +130,16 @@ class Index:
         """End the transaction that was joined, if there is one."""
         if self._db.in_transaction:
             self._db.execute("COMMIT")
+
+    def sync(self) -> None:
+        """When this returns, what is committed is on stable storage. Raises OSError."""
+        for suffix in ("-wal", ""):
+            with suppress(FileNotFoundError):
+                descriptor = os.open(self._path + suffix, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fdatasync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     # --- words of state
 
@@ -307,6 +319,13 @@ class Index:
     def unhold(self, key: bytes) -> None:
         if self._holds:
             self._db.execute("DELETE FROM held WHERE key = ?", (key,))
+
+    def held_record(self, key: bytes) -> bytes:
+        """The entry that is held back at a path, b"" for none."""
+        if not self._holds:
+            return b""
+        found = self._db.execute("SELECT record FROM held WHERE key = ?", (key,)).fetchone()
+        return bytes(found[0]) if found else b""
 
     def why_held(self, key: bytes) -> str:
         if not self._holds:

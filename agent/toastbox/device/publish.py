@@ -89,7 +89,7 @@ class Publisher:
         self._clock = clock
         self._batch = 0
         self._intents = 0
-        self._all_flushed = False
+        self._all_flushed = self._displaces = False
         self._rows: list[tuple[Entry, Seen | None]] = []
         self._losers: set[bytes] = set()  # paths whose local version loses its place when the journal's takes it
         self.again: list[Entry] = []
@@ -176,7 +176,9 @@ class Publisher:
         try:
             while not self._folder.move(path, new_path):
                 new_path = conflict_path(new_path, self._device_name, seq)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in NO_WAY:
+                raise
             self._changed(path)  # its owner took it away just now: nothing is lost
             return
         self._changed(new_path)
@@ -202,13 +204,18 @@ class Publisher:
             self._index.intend(self._batch, intents)
         self._index.settle()
         self._intents += len(intents)
+        self._displaces = bool(self._losers or removed or any(expected for *_, expected in intents))
 
     def _flush(self, names: list[str]) -> None:
+        """What will be taken out of its place passes through the stage: without its intent nobody knew whose it is."""
         self._all_flushed = len(names) > FEW or self._intents > MANY_INTENTS
         if self._all_flushed:
             self._folder.flush_all()
-        elif names:
+            return
+        if names:
             self._folder.flush(names)
+        if self._displaces:
+            self._index.sync()
 
     # --- renames, folders, removals
 
