@@ -112,6 +112,8 @@ class Puller:
         staged: Batch | None = None
         while self._answer:
             page = self._decode(self._answer)
+            for entry in page.entries:
+                self._supersede(entry)
             if staged is not None and staged.touches(page):
                 self._finish(staged)
                 staged = None
@@ -200,12 +202,19 @@ class Puller:
         self._waiting.append(batch)
         return batch
 
+    def _supersede(self, entry: Entry) -> None:
+        """An older entry that was held back at this path must never be applied any more."""
+        record = self._index.held_record(key_of(entry.path))
+        if record and wire.decode_entry(record, 0, len(record))[0].entry.seq < entry.seq:
+            self._index.unhold(key_of(entry.path))
+
     def _observe(self, entry: Entry, seen: dict[bytes, Seen]) -> Item | None:
         """What base and local are for an entry of the journal; None when it is not for this device."""
         row = self._index.get(key_of(entry.path))
         if row is not None and row.entry.seq == entry.seq and row.entry.kind == entry.kind:
             return None
         if self._ignored(entry.path, entry.kind == FOLDER):
+            self._hold_if_used(entry)
             return None
         found = self._folder.lstat(entry.path)
         known = found is None or (row is not None and row.signature == found.signature and row.entry.kind == found.kind)
@@ -218,12 +227,13 @@ class Puller:
         if found is None:
             return Item(entry, base, None)
         seen[entry.path] = found
-        return Item(entry, base, base if known else self._reader.entry(found, (entry.size, base.size if base else -1)))
+        sizes = () if found.doubtful else (entry.size, base.size if base else -1)
+        return Item(entry, base, base if known else self._reader.entry(found, sizes))
 
     def _settled(self, path: bytes) -> Seen | None:
         """What is at a path that will be read, after its time has passed in which another edit could look the same.
 
-        Who writes all the time is not waited for: that is in doubt.
+        Who writes all the time is not waited for: what he has differs from whatever we know.
         """
         for _ in range(2):
             looked_ns = self._clock.wall_ns()
@@ -235,6 +245,12 @@ class Puller:
         if found is not None:
             found.doubtful = True
         return found
+
+    def _hold_if_used(self, entry: Entry) -> None:
+        """A rule may leave out a folder and not a file of the same name, which then cannot be proposed."""
+        found = self._folder.lstat(entry.path)
+        if found is not None and entry.kind != DELETED and not self._ignored(entry.path, found.kind == FOLDER):
+            self.hold(entry, "what the hub has by this name is ignored here")
 
     def _keep(self, steps: Plan) -> None:
         """The local version wins: the journal's is what it is compared with, and proposed to replace."""
