@@ -11,7 +11,7 @@ from typing import Any
 from toastbox.device.engine import Engine
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
-from toastbox.errors import AccessDenied, DeviceFailing, DeviceFull, HubUnreachable, SafetyRefused
+from toastbox.errors import AccessDenied, DeviceFailing, DeviceFull, HubRefused, HubUnreachable, SafetyRefused
 
 from .clock import DeviceClock
 from .kernel import Kernel, Mounted
@@ -21,7 +21,7 @@ from .small import WINDOW
 
 MOST_IMAGES = 6
 MOST_DESCRIPTORS = 18  # root, stage and the parents that device/folder.py keeps
-CURABLE = (HubUnreachable, AccessDenied)
+CURABLE = (HubUnreachable, HubRefused, AccessDenied)
 ENDING = (SafetyRefused, DeviceFull, DeviceFailing)
 
 
@@ -93,6 +93,10 @@ class SimIndex(Index):
             self._step("index: commit", True)
             super().settle()
             self.images = [*self.images[-MOST_IMAGES:], self.image()]
+
+    def sync(self) -> None:
+        self._step("index: sync", True)
+        self.synced()
 
     def image(self) -> bytes:
         """All that is committed."""
