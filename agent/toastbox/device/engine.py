@@ -168,14 +168,23 @@ class Engine:
         """For the watcher: whether a folder need not be watched."""
         return self._rules.ignored(path, True)
 
+    def _read_rules(self) -> bytes:
+        seen = self._folder.lstat(IGNORE_FILE)
+        if seen is None or seen.kind != FILE:
+            return b""
+        descriptor = self._folder.open(IGNORE_FILE)
+        try:
+            return self._folder.read_at(descriptor, MAX_IGNORE, 0)
+        finally:
+            self._folder.close_file(descriptor)
+
     def _load_rules(self) -> bool:
         """Read the ignore file. Other rules than last time: everything is to be looked at again, here and there."""
-        text = b""
-        seen = self._folder.lstat(IGNORE_FILE)
-        if seen is not None and seen.kind == FILE:
-            descriptor = self._folder.open(IGNORE_FILE)
-            text = self._folder.read_at(descriptor, MAX_IGNORE, 0)
-            self._folder.close_file(descriptor)
+        try:
+            text = self._read_rules()
+        except OSError:  # it is just being replaced, or cannot be read: the rules stay as they are
+            self.dirty.add(IGNORE_FILE)
+            return False
         digest = hashlib.sha256(text).hexdigest()
         changed = digest != self._index.get_meta("rules", hashlib.sha256(b"").hexdigest())
         if changed:

@@ -17,7 +17,7 @@ from toastbox.device.index import Index, Places
 from toastbox.device.interfaces import PeerSource, Remote
 from toastbox.device.seen import Seen
 from toastbox.device.send import CHUNK_MAX
-from toastbox.errors import DamagedData, HostilePeer
+from toastbox.errors import DamagedData, HostilePeer, HubRefused
 
 SEGMENT_CHUNKS = 2048
 SEGMENT_BYTES = 32 << 20
@@ -26,6 +26,7 @@ RESERVE_BYTES = 2 << 20  # left for the index and for small files when a large o
 PARTIAL = "part"
 OPEN_TARGETS = 8
 LIST_PAGE = 16384
+NOT_THERE = "its content is missing on the hub"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ZERO_CHUNK = hashlib.sha256(bytes(CHUNK_MAX)).digest()  # what a hole of a sparse file is made of
 
@@ -118,6 +119,10 @@ class Receiver:
                 self._begin_file(target)
         except OSError as error:
             self._fail(target, error)
+        except HubRefused as refused:
+            if refused.code != "not-found":
+                raise
+            target.failed = NOT_THERE
 
     def _begin_file(self, target: Target) -> None:
         entry = target.entry
@@ -254,7 +259,7 @@ class Receiver:
     def _not_there(self, digest: bytes) -> None:
         need = self._needs.pop(digest, None)
         for target, _ in need.places if need else ():
-            target.failed = "its content is missing on the hub"
+            target.failed = NOT_THERE
 
     # --- writing
 

@@ -6,7 +6,7 @@ Then nothing is left of the last run but whole files, and partial transfers that
 from collections.abc import Callable
 
 from toastbox.core import apply, wire
-from toastbox.core.entry import Entry
+from toastbox.core.entry import FOLDER, Entry
 from toastbox.core.names import conflict_path, key_of
 from toastbox.device.folder import Folder, gone_name
 from toastbox.device.index import NO_SIGNATURE, Index
@@ -94,5 +94,10 @@ class Recovery:
 
     def _publish(self, name: str, entry: Entry, replaces: Seen | None) -> None:
         self._publisher.ensure_parent(entry.path, entry.seq)
+        if replaces is not None and replaces.kind == FOLDER:
+            if not self._folder.remove_folder(entry.path):
+                path = conflict_path(entry.path, self._device_name, entry.seq)
+                self._publisher.move_aside(entry.path, path, entry.seq)
+            replaces = None
         if self._folder.publish(name, entry.path, replaces):
             self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
