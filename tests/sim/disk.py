@@ -134,6 +134,8 @@ class Disk:
 
     def _unnamed(self, inode: Inode) -> None:
         inode.links -= 1
+        if self.user_acts:
+            self._let_go.add(inode.held)
         if inode.links == 0:
             self._free.append(inode.number)
             if inode.held and inode.kind in (FILE, LINK):
@@ -154,6 +156,8 @@ class Disk:
         inode.mtime_ns = inode.ctime_ns = self.now_ns()
         inode.dirty = True
         self.changes += 1
+        if self.user_acts:
+            self._let_go.add(old)
         if old and old != data and (inode.by_user or self.user_acts):
             self.dropped(old, self.user_acts)
         inode.by_user = self.user_acts
@@ -211,9 +215,12 @@ class Disk:
         }
         self._log.clear()
         self._floor = 0
+        self._let_go: set[bytes] = set()  # of which the user has removed a copy since
 
     def durable(self, held: bytes) -> bool:
-        """Whether this content was on stable storage at the last sync of everything."""
+        """Whether this content was on stable storage at the last sync of everything, and its user left it there."""
+        if held in self._let_go:
+            return False
         named = {uid for children in self._base.values() for uid in children.values()}
         return any(self._synced_as(uid) == held for uid in named)
 

@@ -26,6 +26,7 @@ DEVICES = ("one", "two", "three")
 MOST_ROUNDS = 16
 MOST_DEPTH = 2  # rounds of other devices inside a round
 MOST_ACTS = 120  # of users
+MOST_LINES = 200_000
 SHOWN_DIFFERENCES = 3
 Tree = dict[bytes, tuple[int, bytes, bool]]
 
@@ -72,6 +73,7 @@ class History:
     def __init__(self, seed: int, log: Callable[[str], None] | None = None) -> None:
         self.seed = seed
         self._log = log
+        self._lines = 0
         self.chance = chance = random.Random(seed)
         self.weather = Weather.drawn(chance)
         self.time = Time()
@@ -105,6 +107,9 @@ class History:
         return user
 
     def _trace(self, who: str, what: str) -> None:
+        self._lines += 1
+        if self._lines > MOST_LINES:
+            raise Broken("does not end")
         if self._log is not None:
             self._log(f"{'  ' * self._depth}{who}: {what}")
 
@@ -275,7 +280,7 @@ class History:
     def _tree(self, device: SimDevice, rules: IgnoreRules) -> Tree:
         tree: Tree = {}
         for path, inode, _ in device.disk.walk():
-            if inode.kind in (FILE, FOLDER, LINK) and not left_alone(path, inode.kind == FOLDER, rules):
+            if inode.kind in (FILE, FOLDER, LINK) and not left_alone(path, rules):
                 executable = inode.kind == FILE and bool(inode.mode & 0o100)
                 tree[path] = (inode.kind, inode.held, executable)
         return tree
@@ -285,16 +290,13 @@ class History:
         return {
             path_of(row.key): (kinds.get(row.kind, LINK), self.hub.held_by(row) or b"", bool(row.flags & 1))
             for row in self.hub.live()
-            if not left_alone(path_of(row.key), row.kind == ENTRY_FOLDER, rules)
+            if not left_alone(path_of(row.key), rules)
         }
 
 
-def left_alone(path: bytes, is_folder: bool, rules: IgnoreRules) -> bool:
-    """Whether a path is not synced, for its name or the rules."""
-    if why_bad(path) or rules.ignored(path, is_folder):
-        return True
-    parent = path.rpartition(b"/")[0]
-    return bool(parent) and left_alone(parent, True, rules)
+def left_alone(path: bytes, rules: IgnoreRules) -> bool:
+    """Whether a path need not be equal, for its name or the rules: also where only a folder of its name is ignored."""
+    return bool(why_bad(path)) or rules.ignored(path, False) or rules.ignored(path, True)
 
 
 def difference(one: Tree, other: Tree) -> str:

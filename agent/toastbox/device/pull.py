@@ -14,6 +14,7 @@ from collections.abc import Callable
 from toastbox.core import wire
 from toastbox.core.content import content_id
 from toastbox.core.entry import DELETED, FOLDER, Entry
+from toastbox.core.errors import WireError
 from toastbox.core.names import key_of
 from toastbox.core.plan import Item, Plan, plan
 from toastbox.core.splice import apply_splice
@@ -27,6 +28,7 @@ from toastbox.device.receive import Receiver, Target
 from toastbox.device.report import Report
 from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import Background
+from toastbox.errors import HostilePeer
 
 PAGE_ENTRIES = 1024
 PAGE_BYTES = 1 << 20
@@ -167,11 +169,15 @@ class Puller:
         return self._remote.pull(after, epoch, PAGE_ENTRIES, PAGE_BYTES)
 
     def _decode(self, data: bytes) -> Page:
-        answer = wire.decode_pull(data)
+        try:
+            answer = wire.decode_pull(data)
+            records = list(answer.records())
+        except WireError as error:
+            raise HostilePeer(f"the hub's journal cannot be read: {error}") from error
         if self._index.epoch != answer.epoch:
             self._index.set_meta("epoch", str(answer.epoch))
         self._report.head = answer.head
-        return Page([self._complete(record) for record in answer.records()], answer.cursor, answer.head)
+        return Page([self._complete(record) for record in records], answer.cursor, answer.head)
 
     def _complete(self, record: wire.Record) -> Entry:
         """The entry with its chunk list, where it came as a splice of one that is known here."""
@@ -179,10 +185,17 @@ class Puller:
         if record.form == wire.SPLICE:
             row = self._index.get(key_of(entry.path))
             if row is not None and row.entry.seq == record.base_seq:
-                chunks = apply_splice(self._index.list_of(row), record.splice, MAX_CHUNKS)
-                if content_id(chunks, entry.size) == entry.content:
-                    entry.chunks, entry.listed = chunks, True
+                self._splice(entry, self._index.list_of(row), record.splice)
         return entry
+
+    def _splice(self, entry: Entry, base: bytes, operations: bytes) -> None:
+        """Fill in the list, unless the base is not what the hub means: then the list is asked for."""
+        try:
+            chunks = apply_splice(base, operations, MAX_CHUNKS)
+        except WireError:
+            return
+        if content_id(chunks, entry.size) == entry.content:
+            entry.chunks, entry.listed = chunks, True
 
     # --- deciding
 
@@ -210,7 +223,9 @@ class Puller:
 
     def _observe(self, entry: Entry, seen: dict[bytes, Seen]) -> Item | None:
         """What base and local are for an entry of the journal; None when it is not for this device."""
-        row = self._index.get(key_of(entry.path))
+        key = key_of(entry.path)
+        self._index.unhold(key)  # what was held back is replaced by this; or this is it, and is held again if need be
+        row = self._index.get(key)
         if row is not None and row.entry.seq == entry.seq and row.entry.kind == entry.kind:
             return None
         if self._ignored(entry.path, entry.kind == FOLDER):

@@ -17,11 +17,13 @@ from toastbox.core import wire
 from toastbox.core.bundle import chunk_head
 from toastbox.core.content import content_id
 from toastbox.core.entry import FILE, Entry
+from toastbox.core.errors import WireError
 from toastbox.core.splice import make_splice
 from toastbox.device.folder import Folder
 from toastbox.device.index import Places
 from toastbox.device.interfaces import Remote
 from toastbox.device.seen import Seen
+from toastbox.errors import HostilePeer
 from toastbox.native.chunker import Chunker
 
 BATCH_ENTRIES = 512
@@ -267,6 +269,11 @@ class Sender:
 
     def _commit(self, proposals: list[Proposal]) -> None:
         records = [proposal.encode() for proposal in proposals]
-        answer = wire.decode_answer(self._remote.commit(wire.encode_commit(self.epoch, self.flags, records)))
+        try:
+            answer = wire.decode_answer(self._remote.commit(wire.encode_commit(self.epoch, self.flags, records)))
+        except WireError as error:
+            raise HostilePeer(f"the hub's answer cannot be read: {error}") from error
+        if len(answer.results) != len(proposals):
+            raise HostilePeer("the hub answered for other entries than were sent")
         for proposal, (status, seq) in zip(proposals, answer.results, strict=True):
             proposal.status, proposal.seq = status, seq
