@@ -348,10 +348,18 @@ class Publisher:
 
     def keep_copy(self, name: str, entry: Entry) -> None:
         """What has this name in the stage was found at the entry's path, and nobody has seen it: a conflict copy."""
-        path = conflict_path(entry.path, self._device_name, entry.seq)
-        self.ensure_parent(path, entry.seq)
+        try:
+            self._restore(name, conflict_path(entry.path, self._device_name, entry.seq), entry.seq)
+        except OSError as error:
+            if error.errno not in ANOTHER_NOW:
+                raise
+            leaf = entry.path.rpartition(b"/")[2]  # the way there is blocked: in the root there is always room
+            self._restore(name, conflict_path(leaf, self._device_name, entry.seq), entry.seq)
+
+    def _restore(self, name: str, path: bytes, seq: int) -> None:
+        self.ensure_parent(path, seq)
         while not self._folder.restore_displaced(name, path):
-            path = conflict_path(path, self._device_name, entry.seq)
+            path = conflict_path(path, self._device_name, seq)
         self._changed(path)
 
     def _look(self, path: bytes) -> Seen | None:

@@ -11,8 +11,10 @@ from toastbox.core.names import conflict_path, key_of
 from toastbox.device.folder import Folder, gone_name
 from toastbox.device.index import NO_SIGNATURE, Index
 from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected, unpack_inode
-from toastbox.device.receive import PARTIAL
+from toastbox.device.reading import fail_on_io
+from toastbox.device.receive import NO_ROOM, PARTIAL
 from toastbox.device.seen import Seen
+from toastbox.errors import DeviceFull
 
 ALL_BATCHES = 1 << 62
 
@@ -35,20 +37,37 @@ class Recovery:
         self._changed = changed
 
     def run(self) -> None:
-        """Raises OSError, DeviceFailing; may be run again."""
+        """Raises DeviceFull, DeviceFailing; may be run again."""
         for name, inode, record, expected in self._index.intents():
             entry = wire.decode_entry(record, 0, len(record))[0].entry
-            if name == REMOVAL:
-                self._removal(entry, expected)
-            elif name.startswith(RENAME):
-                self._rename(name[1:], entry, expected)
-            else:
-                self._staged(name.decode(), inode, entry, expected)
+            try:
+                self._take_up(name, inode, entry, expected)
+            except OSError as error:
+                self._hold(entry, record, error)
         with self._index.transaction():
             self._index.drop_intents(ALL_BATCHES)
         for left in self._folder.stage_names():
             if not left.startswith(PARTIAL):
                 self._folder.stage_remove(left)
+
+    def _take_up(self, name: bytes, inode: int, entry: Entry, expected: bytes) -> None:
+        if name == REMOVAL:
+            self._removal(entry, expected)
+        elif name.startswith(RENAME):
+            self._rename(name[1:], entry, expected)
+        else:
+            self._staged(name.decode(), inode, entry, expected)
+
+    def _hold(self, entry: Entry, record: bytes, error: OSError) -> None:
+        """Its owner has put something in the way: to be applied when that is gone. A row would tell of a deletion."""
+        if error.errno in NO_ROOM:
+            raise DeviceFull("no room to finish what was begun before the last start: free some") from error
+        fail_on_io(error)
+        row = self._index.get(key_of(entry.path))
+        with self._index.transaction():
+            if row is not None and row.entry.seq == entry.seq:
+                self._index.delete(row.key)
+            self._index.hold(key_of(entry.path), error.strerror or "refused", record)
 
     def _removal(self, entry: Entry, expected: bytes) -> None:
         self._half_removed(entry, expected)
