@@ -15,7 +15,7 @@ BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/include/
 C_STRICT := -std=c11 -O2 -Wall -Wextra -Wconversion -Werror
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench test-core test-device test-hub test-native test-sim test-net test-cli fuzz \
+.PHONY: firmware test-firmware help setup demo test lint bench test-core test-device test-hub test-native test-sim test-net test-cli fuzz \
     format clean
 
 help: ## This list
@@ -53,6 +53,12 @@ test-hub: setup ## The hub
 test-native: setup ## The C core and its Python faces
 	$(MAKE) -C cnative test-c symbols
 	$(PYTEST) tests/native
+
+firmware: setup ## Compile core and firmware for MicroPython into build/firmware, and print the sizes
+	$(BIN)/python tools/firmware.py build/firmware
+
+test-firmware: setup ## The firmware under MicroPython, against a real hub, and with its power cut
+	$(PYTEST) tests/firmware
 
 test-sim: setup ## Seeded histories of whole fleets in one process
 	$(PYTEST) tests/sim

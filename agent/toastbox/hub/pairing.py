@@ -7,6 +7,7 @@ lost.
 
 import json
 import secrets
+import ssl
 from hashlib import sha256
 from typing import Any
 
@@ -61,6 +62,11 @@ class Pairing:
         self._journal.drop_invites(now_s)
         self._journal.put_invite(Invite(sha256(secret).digest(), folder.number, now_s + ttl_s, b"", ""))
         return encode_code(self._authority.fingerprint[:16], secret)
+
+    @property
+    def certificate(self) -> bytes:
+        """The hub's certificate (DER), for who cannot read it from the TLS handshake. Its hash is in the code."""
+        return ssl.PEM_cert_to_DER_cert(self._authority.certificate_pem.decode())
 
     def pair(self, body: bytes, address: str) -> tuple[bytes, int | None]:
         """The answer to a pairing request (JSON), and the folder that has a new device. Raises Refusal."""

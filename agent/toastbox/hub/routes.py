@@ -136,6 +136,9 @@ class Routes:
         answer = await self._writer.submit(lambda: self._service.pair(self._pairing, body, address))
         return web.Response(body=answer, content_type="application/json")
 
+    async def _certificate(self, request: web.BaseRequest) -> web.StreamResponse:
+        return _bytes(self._pairing.certificate)
+
     async def _folder(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
         return _json(self._service.folder(device))
 
@@ -226,6 +229,7 @@ class Routes:
 
 _ROUTES = {
     ("POST", "/v1/pair"): Route(Routes._pair, MAX_PAIR_BODY, open=True),
+    ("GET", "/v1/certificate"): Route(Routes._certificate, open=True),
     ("GET", "/v1/folder"): Route(Routes._folder),
     ("POST", "/v1/missing"): Route(Routes._missing, MAX_HASHES * 32),
     ("POST", "/v1/chunks"): Route(Routes._chunks, MAX_BUNDLE),
