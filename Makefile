@@ -50,7 +50,7 @@ test-device: setup ## The device's side
 test-hub: setup ## The hub
 	$(PYTEST) tests/hub
 
-test-native: setup ## The C core and its Python faces
+test-native: setup need-test ## The C core and its Python faces
 	$(MAKE) -C cnative test-c symbols
 	$(PYTEST) tests/native
 
@@ -70,7 +70,7 @@ test-cli: setup ## The command line and the repository's own rules
 	$(PYTEST) tests/cli tests/test_repository.py
 
 fuzz: setup ## Fuzz the C core, FUZZ_SECONDS each
-	tools/setup.sh need clang=clang
+	tools/setup.sh clang
 	$(MAKE) -C cnative fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
 
 format: setup ## Format the Python sources
@@ -85,6 +85,7 @@ clean: ## Remove everything that was made
 .PHONY: need-test
 need-test:
 	@tools/setup.sh need ip=iproute2 nm=binutils
+	@tools/setup.sh clang
 
 $(VENV)/.made: tools/setup.sh
 	python=$$(tools/setup.sh python) && "$$python" -m venv $(VENV)

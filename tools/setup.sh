@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh python           a Python of at least 3.11 that can make a venv and build extensions; prints it
 #   tools/setup.sh need CMD=PKG...  every command CMD, which Debian's package PKG brings
+#   tools/setup.sh clang            a clang that can link sanitizers and fuzzers (Debian has their run-time apart)
 #
 # As root on Debian what is missing is installed; otherwise it is named, with the command to type, and the exit code
 # is 1. Nothing is asked of apt when nothing is missing.
@@ -67,8 +68,21 @@ need() { # command=package...
     [ -z "$packages" ] || install $packages
 }
 
+can_fuzz() {
+    echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return n && *d == 0 ? 0 : 0; }' |
+        clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null - 2>/dev/null
+}
+
+ready_clang() {
+    can_fuzz || install clang
+    # The run-time's package is named after clang's version.
+    can_fuzz || install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+    can_fuzz || { echo "setup: this clang cannot link -fsanitize=fuzzer,address,undefined" >&2; exit 1; }
+}
+
 case "${1:-}" in
+clang) ready_clang ;;
 python) ready_python ;;
 need) shift; PATH="$PATH:/usr/sbin:/sbin" need "$@" ;;
-*) echo "usage: tools/setup.sh python | need COMMAND=PACKAGE..." >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh python | clang | need COMMAND=PACKAGE..." >&2; exit 2 ;;
 esac
