@@ -41,6 +41,9 @@ bench: setup ## Measure against Syncthing, rsync, lsyncd and Unison (root; BENCH
 	tools/setup.sh need syncthing=syncthing rsync=rsync lsyncd=lsyncd unison=unison mkfs.ext4=e2fsprogs
 	$(BIN)/python -m tools.bench $(BENCH)
 
+sizes: setup need-cross ## Code, static memory and stack of the C core on six processors (SIZES=--renew: new baseline)
+	$(BIN)/python -m tools.cross.sizes $(SIZES)
+
 test-core: setup ## Decisions, under CPython and MicroPython
 	$(PYTEST) tests/core
 
@@ -82,10 +85,15 @@ clean: ## Remove everything that was made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(MAKE) -C cnative clean
 
-.PHONY: need-test
+.PHONY: need-test need-cross sizes
 need-test:
-	@tools/setup.sh need ip=iproute2 nm=binutils
+	@tools/setup.sh need ip=iproute2 nm=binutils arm-linux-gnueabi-gcc=gcc-arm-linux-gnueabi
 	@tools/setup.sh clang
+
+need-cross:
+	@tools/setup.sh need x86_64-linux-gnu-gcc=gcc arm-linux-gnueabi-gcc=gcc-arm-linux-gnueabi \
+	    arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
+	    qemu-arm-static=qemu-user-static
 
 $(VENV)/.made: tools/setup.sh
 	python=$$(tools/setup.sh python) && "$$python" -m venv $(VENV)
