@@ -15,7 +15,7 @@ BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/include/
 C_STRICT := -std=c11 -O2 -Wall -Wextra -Wconversion -Werror
 
 .DEFAULT_GOAL := help
-.PHONY: firmware test-firmware help setup demo test lint bench test-core test-device test-hub test-native test-sim test-net test-cli fuzz \
+.PHONY: firmware test-firmware help setup demo test lint bench test-core test-device test-hub test-native test-sim test-net test-cli test-boards fuzz \
     format clean
 
 help: ## This list
@@ -68,6 +68,9 @@ test-sim: setup ## Seeded histories of whole fleets in one process
 
 test-net: setup need-test ## Discovery and broken networks, in network namespaces (root)
 	$(PYTEST) tests/net
+
+test-boards: setup ## Boards
+	$(PYTEST) tests/boards
 
 test-cli: setup ## The command line and the repository's own rules
 	$(PYTEST) tests/cli tests/test_repository.py

@@ -9,9 +9,10 @@ line come after, by `dataclasses.replace`.
 import dataclasses
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from toastbox import quantity
@@ -21,6 +22,7 @@ DEFAULT_PORT = 8269  # T-B-O-X on a telephone's keys; not assigned by IANA
 MAX_TEXT = 200
 MAX_FILE = 64 << 10
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -114,7 +116,9 @@ class AgentSettings:
     """Settings of an agent. Sizes in bytes, times in seconds."""
 
     name: str = setting("", TEXT, "Name in conflict copies and announcements. Empty: as paired.")
-    board: str = setting("", TEXT, "The board this runs on, shown to others. Empty: not said.")
+    board: str = setting(
+        "", TEXT, "The board this runs on (`toastbox boards`): its memory settings, shown to others. Empty: not said."
+    )
     mode: str = setting(
         "two-way",
         choice("two-way", "receive-only", "send-only"),
@@ -177,14 +181,14 @@ class HubSettings:
     header_timeout_s: int = setting(10, seconds(1, 300), "How long a peer may take to send a request's head.")
 
 
-def load_agent(path: Path) -> AgentSettings:
-    """Settings of the agent whose config.toml is `path`; defaults when there is none. Raises WrongUse."""
-    return _load(AgentSettings, path)
+def load_agent(path: Path, defaults: Mapping[str, Any] = NOTHING) -> AgentSettings:
+    """Settings of the agent whose config.toml is `path`; defaults for what it does not say. Raises WrongUse."""
+    return _load(AgentSettings, path, defaults)
 
 
 def load_hub(path: Path) -> HubSettings:
     """Settings of the hub whose config.toml is `path`; defaults when there is none. Raises WrongUse."""
-    return _load(HubSettings, path)
+    return _load(HubSettings, path, NOTHING)
 
 
 def example(table: type) -> str:
@@ -204,27 +208,27 @@ def write_example(path: Path, table: type) -> None:
         file.write(example(table))
 
 
-def _load(table: type[T], path: Path) -> T:
+def _load(table: type[T], path: Path, defaults: Mapping[str, Any]) -> T:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_FILE + 1)
     except FileNotFoundError:
-        return table()
+        return table(**defaults)
     except OSError as error:
         raise WrongUse(f"{path} cannot be read: {error.strerror}") from error
     if len(text) > MAX_FILE:
         raise WrongUse(f"{path} is longer than {MAX_FILE} bytes: it is no settings file")
     try:
-        return parse(table, text.decode())
+        return parse(table, text.decode(), defaults)
     except ValueError as error:
         raise WrongUse(f"{path}: {error}") from error
 
 
-def parse(table: type[T], text: str) -> T:
-    """A table of settings from TOML. ValueError: names the key and what it may be."""
+def parse(table: type[T], text: str, defaults: Mapping[str, Any] = NOTHING) -> T:
+    """A table of settings from TOML, defaults where it is silent. ValueError: names the key and what it may be."""
     document = tomllib.loads(text)
     fields = {field.name: field for field in dataclasses.fields(table)}  # type: ignore[arg-type]
-    values = {}
+    values = dict(defaults)
     for key, value in document.items():
         if key not in fields:
             raise ValueError(f"there is no setting {key!r}; the settings are {', '.join(fields)}")

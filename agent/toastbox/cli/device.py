@@ -4,9 +4,12 @@ import argparse
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toastbox import boards
+from toastbox.config import AgentSettings
 from toastbox.device import control
 from toastbox.device.state import Store
 from toastbox.errors import SafetyRefused, ToastboxError, WrongUse
@@ -90,23 +93,27 @@ def find_hub(fingerprint: bytes) -> str:
 
 def agent(options: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C."""
-    from dataclasses import replace
-
     from toastbox.device.agent import run
 
     with Store.open(options.folder) as store, store.locked():
-        settings = store.settings()
+        settings = settings_of(store, options.board or "")
         changes: dict[str, Any] = {}
         if options.listen:
             changes["listen"] = options.listen
-        if options.board:
-            changes["board"] = options.board
         if options.no_announce:
             changes["announce"] = False
         if options.accept_deletes:
             changes["accept_deletes"] = True
         run(store, replace(settings, **changes))
     return 0
+
+
+def settings_of(store: Store, board: str = "") -> AgentSettings:
+    """What config.toml says, and for the rest what the board says: the one named, else config.toml's own."""
+    board = board or store.settings().board
+    if not board:
+        return store.settings()
+    return replace(store.settings(boards.load(board).agent), board=board)
 
 
 # --- sync
@@ -143,7 +150,7 @@ def _alone(store: Store, accept_deletes: bool) -> dict[str, Any]:
     from toastbox.device.once import sync_once
 
     with store.locked(), Progress() as progress:
-        return sync_once(store, store.settings(), accept_deletes, progress.show)
+        return sync_once(store, settings_of(store), accept_deletes, progress.show)
 
 
 def conclude(status: dict[str, Any], folder: Path) -> int:
@@ -174,7 +181,7 @@ def preview(store: Store) -> int:
     """Print what a sync would do."""
     from toastbox.device.once import preview_once
 
-    preview_once(store, store.settings(), show_preview)
+    preview_once(store, settings_of(store), show_preview)
     return 0
 
 

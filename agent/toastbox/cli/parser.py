@@ -36,6 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
         add(commands)
     for add in (_log, _versions, _restore, _devices, _revoke, _folders, _prune):
         add(commands)
+    for add in (_boards,):
+        add(commands)
     return parser
 
 
@@ -106,7 +108,7 @@ def _agent(commands: Commands) -> None:
     parser = _command(commands, "agent", "device:agent", "Keep a joined folder in sync until stopped")
     parser.add_argument("folder", metavar="FOLDER", help="settings: FOLDER/.toastbox/config.toml")
     _listen(parser, "where LAN peers and the hub's posts reach this device (default: any free port)")
-    parser.add_argument("--board", metavar="NAME", help="the board this runs on, shown to others")
+    parser.add_argument("--board", metavar="NAME", help="the board this runs on: its memory settings, shown to others")
     parser.add_argument("--no-announce", action="store_true", help="be silent on the LAN")
     _accept_deletes(parser)
 
@@ -240,3 +242,11 @@ def _folders(commands: Commands) -> None:
 def _prune(commands: Commands) -> None:
     parser = _command(commands, "prune", "hub:prune", "Drop versions past their retention, free their room")
     _data(parser)
+
+
+# --- boards
+
+
+def _boards(commands: Commands) -> None:
+    parser = _command(commands, "boards", "boards:boards", "List the boards that are known")
+    _json(parser)

@@ -19,11 +19,11 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from toastbox.config import AgentSettings, example, load_agent
 from toastbox.core.guard import Root
@@ -157,9 +157,9 @@ class Store:
 
     # --- settings, pause
 
-    def settings(self) -> AgentSettings:
-        """WrongUse: config.toml is wrong."""
-        return load_agent(self.folder / STATE_NAME / CONFIG)
+    def settings(self, defaults: Mapping[str, Any] | None = None) -> AgentSettings:
+        """config.toml, and for what it does not say the defaults (of a board). WrongUse: config.toml is wrong."""
+        return load_agent(self.folder / STATE_NAME / CONFIG, defaults or {})
 
     @property
     def index_path(self) -> str:
