@@ -1,0 +1,128 @@
+"""A second apt beside the system's: packages of other architectures and releases, downloaded and unpacked only.
+
+It has lists and settings of its own in a folder, so the host's package system neither changes nor knows. The mirror
+and the key are those of the system's own sources, read here; no host is named in this repository.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+ARCHITECTURES = ("amd64", "arm64", "armel", "armhf")
+
+
+class AptError(Exception):
+    """apt refused, or the system's sources name no Debian mirror; the text says what to do."""
+
+
+def _entries(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """(URI, suites, components) of a file of apt sources, in either syntax."""
+    text = path.read_text()
+    if path.suffix == ".sources":
+        for block in re.split(r"\n\s*\n", text):
+            fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", block, re.M))
+            if "deb" in fields.get("Types", "").split():
+                for uri in fields["URIs"].split():
+                    yield uri, fields["Suites"].split(), fields.get("Components", "").split()
+        return
+    for line in text.splitlines():
+        if found := re.match(r"deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+(.*)", line):
+            yield found[1], [found[2]], found[3].split()
+
+
+def mirror(sources: tuple[Path, ...] = SOURCES) -> str:
+    """The URI from which this system takes Debian. AptError when none is found."""
+    files = [path for source in sources for path in (sorted(source.iterdir()) if source.is_dir() else [source])]
+    for path in files:
+        if path.suffix in (".sources", ".list") and path.is_file():
+            for uri, suites, components in _entries(path):
+                if "main" in components and any(re.fullmatch(r"[a-z]+", suite) for suite in suites):
+                    return uri.rstrip("/")
+    raise AptError("no Debian mirror in /etc/apt: add one to sources.list")
+
+
+class Apt:
+    """One release in a folder of its own. Lists are fetched once; remove the folder to have them anew."""
+
+    def __init__(
+        self,
+        folder: Path,
+        release: str = "bookworm",
+        components: tuple[str, ...] = ("main",),
+        architectures: tuple[str, ...] = ARCHITECTURES,
+    ) -> None:
+        self.release = release
+        self._architectures = "".join(f'"{name}";' for name in architectures)
+        self.folder = (folder / f"apt-{release}-{'-'.join(components)}").absolute()
+        self._source = f"[signed-by={KEYRING}] {mirror()} {release} {' '.join(components)}"
+
+    def _write_settings(self) -> None:
+        for name in ("lists/partial", "cache/archives/partial"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "sources.list").write_text(f"deb {self._source}\ndeb-src {self._source}\n")
+        (self.folder / "apt.conf").write_text(
+            f"""Dir::State::Lists "{self.folder}/lists";
+Dir::State::Status "{self.folder}/status";
+Dir::Cache "{self.folder}/cache";
+Dir::Etc::SourceList "{self.folder}/sources.list";
+Dir::Etc::SourceParts "/nonexistent";
+APT::Architecture "amd64";
+APT::Architectures {{{self._architectures}}};
+APT::Sandbox::User "";
+Acquire::Languages "none";
+"""
+        )
+        (self.folder / "status").touch()
+
+    def _run(self, *command: str, cwd: Path | None = None) -> str:
+        environment = {**os.environ, "APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=600, check=False
+        )
+        if done.returncode:
+            raise AptError(f"{' '.join(command[:3])}: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    def update(self) -> None:
+        """Fetches the lists unless that was done before."""
+        done = self.folder / "updated"
+        if not done.exists():
+            self._write_settings()
+            self._run("apt-get", "-q", "update")
+            done.touch()
+
+    def fetch(self, *packages: str) -> list[Path]:
+        """Downloads packages, named NAME:ARCHITECTURE, without what they need; what is there already stays."""
+        self.update()
+        archives = self.folder / "cache/archives"
+        return [self._fetch(package, archives) for package in packages]
+
+    def _fetch(self, package: str, archives: Path) -> Path:
+        uri = self._run("apt-get", "download", "--print-uris", package, cwd=archives).split()
+        if len(uri) < 2:
+            raise AptError(f"{self.release} has no package {package}")
+        path = archives / uri[1]
+        if not path.exists():
+            self._run("apt-get", "-q", "download", package, cwd=archives)
+        return path
+
+    def unpack(self, root: Path, *packages: str) -> Path:
+        """Unpacks packages, named NAME:ARCHITECTURE, into root. No script of theirs is run."""
+        root.mkdir(parents=True, exist_ok=True)
+        for path in self.fetch(*packages):
+            subprocess.run(["dpkg", "-x", str(path), str(root)], check=True, timeout=300)
+        return root
+
+    def source(self, package: str) -> Path:
+        """The source of a package, unpacked and patched: its folder."""
+        self.update()
+        folder = self.folder / "source" / package
+        if not (folder / "done").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._run("apt-get", "-q", "source", package, cwd=folder)
+            (folder / "done").touch()
+        return next(path for path in folder.iterdir() if path.is_dir())
