@@ -1,14 +1,17 @@
 """The device's loop on real folders, against the real hub service."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from local import LocalDevice, LocalHub
-from toastbox.errors import SafetyRefused
+from toastbox.device import engine
+from toastbox.errors import HubUnreachable, SafetyRefused
 from toastbox.native import posix
 
 Trio = tuple[LocalHub, LocalDevice, LocalDevice]
@@ -349,6 +352,66 @@ def test_interrupted_download_goes_on_where_it_stopped(trio: Trio, monkeypatch: 
     settle(b)
     assert a.tree() == b.tree()
     assert before > 3_000_000 and b.remote.fetched - before < 8_000_000 - before + 600_000
+
+
+@contextmanager
+def failing(owner: object, name: str, error: Exception) -> Iterator[None]:
+    """While this lasts, a method raises."""
+
+    def fail(*arguments: object) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, fail)
+        yield
+
+
+def held(device: LocalDevice) -> dict[bytes, str]:
+    return dict(device.engine.report.reasons())
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_is_held_back_stays_so_while_the_hub_is_out_of_reach(trio: Trio, killed: bool) -> None:
+    _, a, b = trio
+    a.write("x", b"content")
+    a.sync()
+    with failing(b.folder, "write_at", OSError(errno.ENOSPC, "full")):
+        b.sync()
+    assert held(b) == {b"x": "no room on this device"}
+    with failing(b.remote, "fetch", HubUnreachable("gone")), pytest.raises(HubUnreachable):
+        b.engine.retry_held()
+    if killed:
+        b.restart()
+    b.engine.retry_held()
+    assert b.sync() and held(b) == {}
+    assert a.tree() == b.tree()
+
+
+def test_everything_held_back_is_tried_again(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    monkeypatch.setattr(engine, "RETRIED", 7)
+    for number in range(40):
+        a.write(f"{number}", b"content %d" % number)
+    a.sync()
+    with failing(b.folder, "write_at", OSError(errno.ENOSPC, "full")):
+        b.sync()
+    assert len(held(b)) == 40
+    b.engine.retry_held()
+    assert b.sync() and held(b) == {}
+    assert a.tree() == b.tree()
+
+
+def test_what_does_not_fit_is_not_fetched_again(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    a.write("x", b"content")
+    a.sync()
+    with failing(b.folder, "write_at", OSError(errno.ENOSPC, "full")):
+        b.sync()
+    fetched = b.remote.fetched
+    monkeypatch.setattr(b.folder, "free_bytes", lambda: 1000)
+    b.engine.retry_held()
+    assert b.sync() and held(b) == {b"x": "no room on this device"}
+    assert b.remote.fetched == fetched
 
 
 def test_folder_larger_than_the_listing_region(trio: Trio) -> None:

@@ -16,11 +16,14 @@ Attributes = tuple[bytes, int, int, int]  # data, mode, mtime_ns, ctime_ns
 
 
 class Inode:
-    """A file, folder, link or pipe. uid: never given out again; by_user: whoever made its content."""
+    """A file, folder, link or pipe. uid: never given out again; by_user: whoever made its content.
+
+    shown: it has had a name outside the stage. What has not is on its way: nobody's copy yet.
+    """
 
     __slots__ = (
-        "by_user", "children", "ctime_ns", "data", "dirty", "kind", "links", "mode", "mtime_ns", "number", "synced",
-        "target", "uid",
+        "by_user", "children", "ctime_ns", "data", "dirty", "kind", "links", "mode", "mtime_ns", "number", "shown",
+        "synced", "target", "uid",
     )  # fmt: skip
 
     def __init__(self, uid: int, number: int, kind: int, mode: int, now_ns: int, by_user: bool) -> None:
@@ -30,6 +33,7 @@ class Inode:
         self.mode = mode
         self.mtime_ns = self.ctime_ns = now_ns
         self.by_user = by_user
+        self.shown = False
         self.data = b""
         self.target = b""
         self.children: dict[bytes, Inode] = {}
@@ -123,6 +127,7 @@ class Disk:
             if inode is not None:
                 inode.links += 1
                 folder.children[name] = inode
+                inode.shown = inode.shown or folder is not self.stage
                 if not self.user_acts and folder is not self.stage and inode.kind in (FILE, LINK):
                     self.shown(inode)
             else:
@@ -138,7 +143,7 @@ class Disk:
             self._let_go.add(inode.held)
         if inode.links == 0:
             self._free.append(inode.number)
-            if inode.held and inode.kind in (FILE, LINK):
+            if inode.held and inode.shown and inode.kind in (FILE, LINK):
                 self.dropped(inode.held, self.user_acts)
 
     # --- content
@@ -193,8 +198,8 @@ class Disk:
         return list(self.stage.children.values()) if self.stage else []
 
     def holds(self, held: bytes) -> bool:
-        """Whether anything here, staged files included, has this content."""
-        return any(inode.held == held for inode in self.staged()) or any(
+        """Whether anything here has this content, files that are staged after they had a name included."""
+        return any(inode.shown and inode.held == held for inode in self.staged()) or any(
             inode.held == held for _, inode, _ in self.walk()
         )
 

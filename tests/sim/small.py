@@ -12,7 +12,7 @@ WINDOW = 2 * CHUNKS[2] + 100
 SIZES = (
     (pull, {"PAGE_ENTRIES": 5, "PAGE_BYTES": 4096}),
     (publish, {"FEW": 1, "MANY_INTENTS": 8}),
-    (push, {"MANY_GONE": 4, "MANY_UNSETTLED": 6}),
+    (push, {"MANY_GONE": 4, "MANY_UNSETTLED": 6, "LARGE": 2 * CHUNKS[2]}),
     (reading, {"CHUNK_MIN": CHUNKS[0], "CHUNK_AVERAGE": CHUNKS[1], "CHUNK_MAX": CHUNKS[2]}),
     (receive, {"CHUNK_MAX": CHUNKS[2], "ZERO_CHUNK": sha256(bytes(CHUNKS[2])).digest()}),
     (receive, {"RESUMABLE_BYTES": 2000, "OPEN_TARGETS": 2, "SEGMENT_CHUNKS": 4}),

@@ -32,6 +32,7 @@ from toastbox.errors import EpochChanged
 MAX_ROUNDS = 12
 IGNORE_FILE = b".toastboxignore"
 MAX_IGNORE = 256 << 10
+RETRIED = 512  # entries that were held back, in one batch
 
 TWO_WAY, RECEIVE_ONLY, SEND_ONLY = "two-way", "receive-only", "send-only"
 
@@ -132,8 +133,7 @@ class Engine:
         """Bring the report up to date with the index."""
         report = self.report
         report.cursor, report.epoch, report.entries = self._index.cursor, self._index.epoch, len(self._index)
-        for key, reason, _ in self._index.held():
-            report.hold(path_of(key), reason)
+        report.not_applied({path_of(key): reason for key, reason, _ in self._index.held()})
 
     @property
     def in_step(self) -> bool:
@@ -154,10 +154,12 @@ class Engine:
         self._pusher.confirm()
 
     def retry_held(self) -> None:
-        """Try again what could not be applied here."""
-        entries = [wire.decode_entry(record, 0, len(record))[0].entry for _, _, record in self._index.held()]
-        if entries:
-            self._puller.apply(entries)
+        """Try again what could not be applied here, some at a time."""
+        held = self._index.held(b"", RETRIED)
+        while held:
+            entries = [wire.decode_entry(record, 0, len(record))[0].entry for _, _, record in held]
+            self._puller.apply([entry for entry in entries if self._folder.has_room(entry.size)])
+            held = self._index.held(held[-1][0], RETRIED)
 
     # --- ignore rules
 

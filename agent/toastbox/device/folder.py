@@ -27,6 +27,7 @@ STAGE_NAME = b".toastbox/stage"
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 KEPT_DESCRIPTORS = 16
+RESERVE_BYTES = 2 << 20
 
 
 class Folder:
@@ -219,6 +220,10 @@ class Folder:
         """Room left on the file system for this user."""
         found = os.fstatvfs(self._stage)
         return found.f_bavail * found.f_frsize
+
+    def has_room(self, size: int) -> bool:
+        """Whether a new file of this size fits, with RESERVE_BYTES left for the index and for small files."""
+        return not size or size + RESERVE_BYTES <= self.free_bytes()
 
     def stage_names(self) -> list[str]:
         return os.listdir(self._stage)

@@ -333,9 +333,11 @@ class Index:
         found = self._db.execute("SELECT reason FROM held WHERE key = ?", (key,)).fetchone()
         return str(found[0]) if found else ""
 
-    def held(self) -> list[tuple[bytes, str, bytes]]:
-        """At most 1000 of (key, reason, record)."""
-        return self._db.execute("SELECT key, reason, record FROM held ORDER BY key LIMIT 1000").fetchall()
+    def held(self, after: bytes = b"", count: int = 1000) -> list[tuple[bytes, str, bytes]]:
+        """The first (key, reason, record) behind a key."""
+        return self._db.execute(
+            "SELECT key, reason, record FROM held WHERE key > ? ORDER BY key LIMIT ?", (after, count)
+        ).fetchall()
 
 
 class Places:

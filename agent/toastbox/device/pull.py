@@ -150,6 +150,8 @@ class Puller:
 
     def apply(self, entries: list[Entry]) -> None:
         """Apply entries that are not of a page: those held back before."""
+        if not entries:
+            return
         try:
             batch = self._begin(entries, 0)
             self._receiver.finish()
@@ -222,13 +224,19 @@ class Puller:
             self._index.unhold(key_of(entry.path))
 
     def _observe(self, entry: Entry, seen: dict[bytes, Seen]) -> Item | None:
-        """What base and local are for an entry of the journal; None when it is not for this device."""
+        """What base and local are for an entry of the journal; None when it is not for this device.
+
+        What was held back stays so until this is settled: the hub may go out of reach, and the cursor is beyond it.
+        """
         key = key_of(entry.path)
-        self._index.unhold(key)  # what was held back is replaced by this; or this is it, and is held again if need be
         row = self._index.get(key)
-        if row is not None and row.entry.seq == entry.seq and row.entry.kind == entry.kind:
+        if row is not None and (
+            row.entry.seq > entry.seq or (row.entry.seq == entry.seq and row.entry.kind == entry.kind)
+        ):
+            self._index.unhold(key)
             return None
         if self._ignored(entry.path, entry.kind == FOLDER):
+            self._index.unhold(key)
             self._hold_if_used(entry)
             return None
         found = self._folder.lstat(entry.path)
@@ -275,6 +283,7 @@ class Puller:
                 self._index.delete(key)
             elif self._index.get(key) is not None:
                 self._index.put(entry, NO_SIGNATURE)
+            self._index.unhold(key)
             self._dirty.add(entry.path)
 
     def hold(self, entry: Entry, reason: str) -> None:

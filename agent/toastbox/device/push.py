@@ -18,13 +18,13 @@ from toastbox.device.interfaces import Clock
 from toastbox.device.reading import Reader, fail_on_io
 from toastbox.device.report import Report
 from toastbox.device.seen import OTHER, Seen, freshness_ns
-from toastbox.device.send import FileChanged, Proposal, Sender
+from toastbox.device.send import CHUNK_MAX, FileChanged, Proposal, Sender
 from toastbox.errors import SafetyRefused
 
 MAX_TARGET = 4095
 ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL)  # its owner was at it
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
-LARGE = 1 << 20  # a file too fresh to be trusted is waited for, if to read it again would take longer
+LARGE = 2 * CHUNK_MAX  # may be read in more than one piece: one too fresh to be trusted is waited for, or it is torn
 MANY_RACY = 1_000
 MANY_UNSETTLED = 4_000  # rows of answers in one transaction: after a kill they are found again by reading the files
 

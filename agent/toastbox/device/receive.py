@@ -22,7 +22,6 @@ from toastbox.errors import DamagedData, HostilePeer, HubRefused
 SEGMENT_CHUNKS = 2048
 SEGMENT_BYTES = 32 << 20
 RESUMABLE_BYTES = 1 << 20
-RESERVE_BYTES = 2 << 20  # left for the index and for small files when a large one comes
 PARTIAL = "part"
 OPEN_TARGETS = 8
 LIST_PAGE = 16384
@@ -130,7 +129,7 @@ class Receiver:
         chunks = self._list(entry)
         target.left = 1 + len(chunks) // 36
         kept = self._resume(target, chunks) if resumable else 0
-        if resumable and entry.size - kept + RESERVE_BYTES > self._folder.free_bytes():
+        if resumable and not self._folder.has_room(entry.size - kept):
             raise OSError(errno.ENOSPC, "no room")
         base = Places(self._base(entry, target.replaces) if resumable else b"")
         offset = 0

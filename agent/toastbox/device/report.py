@@ -7,7 +7,7 @@ MOST_REASONS = 1000
 
 
 class Report:
-    """Filled by the loop, read by status. reasons: path -> why it is not in sync (at most MOST_REASONS)."""
+    """Filled by the loop, read by status. At most MOST_REASONS names are told of."""
 
     def __init__(self) -> None:
         self.state = "starting"
@@ -18,7 +18,8 @@ class Report:
         self.entries = 0
         self.held_deletes = 0
         self.counts = {"received": 0, "sent": 0, "deleted": 0, "conflicts": 0, "scans": 0}
-        self._reasons: dict[bytes, str] = {}
+        self._reasons: dict[bytes, str] = {}  # what a scan could not propose
+        self._not_applied: dict[bytes, str] = {}  # what the journal has and cannot be had here
 
     def count(self, name: str, by: int = 1) -> None:
         self.counts[name] += by
@@ -34,5 +35,9 @@ class Report:
         """A whole scan finds again what still holds."""
         self._reasons.clear()
 
+    def not_applied(self, reasons: dict[bytes, str]) -> None:
+        """All of the journal's entries that are held back now."""
+        self._not_applied = reasons
+
     def reasons(self) -> list[tuple[bytes, str]]:
-        return sorted(self._reasons.items())
+        return sorted((self._reasons | self._not_applied).items())[:MOST_REASONS]
