@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -257,6 +258,26 @@ def test_mass_deletion_waits_for_the_owner(trio: Trio) -> None:
     assert a.sync(accept_deletes=True)
     settle(a, b)
     assert a.tree() == b.tree() and len(b.tree()) == 21
+
+
+def test_deletions_held_by_the_hub_are_proposed_again(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, a, b = trio
+    for number in range(100):
+        a.write(f"{number}", b"content %d" % number)
+    settle(a, b)
+    for first, last in ((0, 40), (40, 60)):
+        for number in range(first, last):
+            (a.root / f"{number}").unlink()
+        assert a.sync()
+    settle(b)
+    assert a.engine.holds_deletes and a.engine.report.held_deletes == 20
+    assert len(b.tree()) == 60
+    later = time.monotonic() + 61
+    monkeypatch.setattr(hub.service._judge._guard, "_monotonic", lambda: later)
+    a.engine.retry_deletes()
+    assert a.engine.cycle() and not a.engine.holds_deletes
+    settle(b)
+    assert a.tree() == b.tree() and len(b.tree()) == 40
 
 
 def test_emptied_folder_is_refused(trio: Trio) -> None:

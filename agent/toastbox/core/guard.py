@@ -1,6 +1,7 @@
 """When not to believe what a folder shows: nothing is deleted elsewhere because a disk went away."""
 
 LEAST_LIVE = 50
+WINDOW_S = 60  # what is deleted within it is counted as one go by the hub
 
 
 def too_many_deletes(deleted: int, live_before: int) -> bool:

@@ -153,6 +153,16 @@ class Engine:
         """Look again at files that changed too lately to be trusted."""
         self._pusher.confirm()
 
+    @property
+    def holds_deletes(self) -> bool:
+        """Whether `retry_deletes` should be called in some DELETES_RETRY_S."""
+        return bool(self._pusher.held_back)
+
+    def retry_deletes(self) -> None:
+        """Have the deletions looked at again that the hub held for being too many in one go."""
+        self.dirty.merge(self._pusher.held_back)
+        self._pusher.held_back.clear()
+
     def retry_held(self) -> None:
         """Try again what could not be applied here, some at a time."""
         held = self._index.held(b"", RETRIED)

@@ -12,6 +12,7 @@ from toastbox.core import diff, wire
 from toastbox.core.entry import DELETED, FILE, FOLDER, LINK, PAIR, Entry
 from toastbox.core.guard import too_many_deletes
 from toastbox.core.names import key_of, parent_of, path_of, why_bad
+from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index, Row
 from toastbox.device.interfaces import Clock
@@ -26,6 +27,7 @@ ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EIN
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
 LARGE = 2 * CHUNK_MAX  # may be read in more than one piece: one too fresh to be trusted is waited for, or it is torn
 MANY_RACY = 1_000
+MANY_HELD = 4_000
 MANY_UNSETTLED = 4_000  # rows of answers in one transaction: after a kill they are found again by reading the files
 
 
@@ -62,6 +64,7 @@ class Pusher:
         self.again = False
         self.behind = 0
         self.accept_deletes = False
+        self.held_back = Dirty()  # deletions that the hub takes for too many in one go
 
     def push(self, roots: Iterable[tuple[bytes, bool]], everything: bool, epoch: int) -> None:
         """Propose what changed at these paths. Afterwards `again` says whether to pull and decide again.
@@ -94,6 +97,7 @@ class Pusher:
     def _scan_all(self) -> None:
         self._report.count("scans")
         self._report.forget_reasons()
+        self._report.held_deletes = 0
         self._was_filled, self._seen_any = self._was_filled or self._seen_any, False
         self._compare(self._index.rows(), self._folder.walk(b"", self._enter))
         if not self._seen_any and not self._was_filled and len(self._index) and not self.accept_deletes:
@@ -266,9 +270,8 @@ class Pusher:
         count = sum(1 for key in self._gone if self._index.get(key) is not None)
         count += self._gone_count - len(self._gone)
         if too_many_deletes(count, live) and not self.accept_deletes:
-            self._report.held_deletes = count
+            self._report.held_deletes = max(self._report.held_deletes, count)
             return
-        self._report.held_deletes = 0
         self._folder.check()
         self._propose_deletions(keys)
         self._sender.finish()
@@ -324,7 +327,7 @@ class Pusher:
         if status == wire.REFUSED:
             self._report.hold(path, "the hub refuses this name")
         elif status == wire.HELD:
-            self._report.held_deletes += 1
+            self._held(path)
         else:
             self._changed(path)
             self.again = True
@@ -337,6 +340,13 @@ class Pusher:
             self._take_back(proposal.entry)
         elif status in (wire.BAD_SPLICE, wire.CHUNKS_MISSING):
             self._in_full.add(path)
+
+    def _held(self, path: bytes) -> None:
+        """To be proposed again once it is no more one go."""
+        self._report.held_deletes += 1
+        self.held_back.add(path, False)
+        if len(self.held_back.paths) > MANY_HELD:
+            self.held_back = Dirty(everything=True)
 
     def _take_back(self, folder: Entry) -> None:
         """The journal has something in this folder, new or ignored here: so the folder is there, and comes again."""

@@ -1,23 +1,26 @@
 """The thread in which the loop runs: sleeps until something is to be done, and nothing wakes it otherwise.
 
 Awake for: a hint from the hub, a local change, a command, the retry after a failure, the confirmation of a file that
-was too fresh, the safety pull. Failures that time may cure are retried with growing, jittered delays.
+was too fresh, deletions that the hub held until they were no more one go, the safety pull. Failures that time may
+cure are retried with growing, jittered delays.
 """
 
 import threading
 from collections.abc import Callable
 
 from toastbox.core.backoff import delay_s
+from toastbox.core.guard import WINDOW_S
 from toastbox.device.dirty import Dirty
 from toastbox.device.engine import Engine
 from toastbox.device.interfaces import Clock, Random
-from toastbox.errors import AccessDenied, HostilePeer, HubRefused, HubUnreachable
+from toastbox.errors import AccessDenied, DamagedData, HostilePeer, HubRefused, HubUnreachable
 
 CONFIRM_AFTER_S = 0.03
 RETRY_BASE_S = 0.5
 RETRY_CAP_S = 60.0
 DENIED_RETRY_S = 900.0
-CURABLE = (HubUnreachable, HubRefused, HostilePeer, AccessDenied)
+DELETES_RETRY_S = WINDOW_S + 5.0
+CURABLE = (HubUnreachable, HubRefused, HostilePeer, DamagedData, AccessDenied)
 
 
 class Worker(threading.Thread):
@@ -52,6 +55,9 @@ class Worker(threading.Thread):
         self._always_accept = accept_deletes
         self._accept_deletes = False
         self._failures = 0
+        self._denied = False
+        self._retry = True  # what was held back before the start may have room now
+        self._deletes_due_s: float | None = None
         self._waiters: list[threading.Event] = []
 
     # --- called from other threads
@@ -70,11 +76,11 @@ class Worker(threading.Thread):
             self._wake.notify()
 
     def sync(self, accept_deletes: bool = False) -> threading.Event:
-        """Look at everything now; the event is set when the round is over."""
+        """Look at everything now, at what was held back too; the event is set when the round is over."""
         done = threading.Event()
         with self._wake:
             self._accept_deletes = self._accept_deletes or accept_deletes
-            self._dirty.everything = True
+            self._dirty.everything = self._retry = True
             self._waiters.append(done)
             self._wanted = True
             self._failures = 0
@@ -121,11 +127,16 @@ class Worker(threading.Thread):
     def _patience_s(self) -> float:
         if self._paused:
             return threading.TIMEOUT_MAX
+        if self._denied:
+            return DENIED_RETRY_S
         if self._failures:
             return delay_s(self._failures, self._chance.random(), RETRY_BASE_S, RETRY_CAP_S)
         if self._engine.unconfirmed:
             return CONFIRM_AFTER_S
-        return self._safety_s * (0.75 + self._chance.random() / 2)
+        patience_s = self._safety_s * (0.75 + self._chance.random() / 2)
+        if self._deletes_due_s is not None:
+            patience_s = min(patience_s, max(self._deletes_due_s - self._clock.monotonic_s(), 0.0))
+        return patience_s
 
     def _round(self) -> None:
         with self._wake:
@@ -133,28 +144,40 @@ class Worker(threading.Thread):
             waiters, self._waiters = self._waiters, []
             accept, self._accept_deletes = self._accept_deletes or self._always_accept, False
             paused = self._paused
+            retry = (self._retry or not wanted) and not paused
+            self._retry = self._retry and paused
         report = self._engine.report
         if paused:
             report.state = "paused"
         elif not wanted and not self._failures and self._engine.unconfirmed:
             self._engine.confirm()
         else:
-            self._cycle(accept, retry=not wanted)
+            self._cycle(accept, retry)
         self._release(waiters)
 
     def _cycle(self, accept_deletes: bool, retry: bool) -> None:
         report = self._engine.report
         report.state = "syncing"
         try:
+            self._retry_deletes()
             if retry:
                 self._engine.retry_held()
             in_step = self._engine.cycle(accept_deletes)
         except CURABLE as error:
             self._failures += 1
-            report.state = "denied" if isinstance(error, AccessDenied) else "offline"
+            self._denied = isinstance(error, AccessDenied)
+            report.state = "denied" if self._denied else "offline"
             report.error = str(error)
             return
+        if self._engine.holds_deletes and self._deletes_due_s is None:
+            self._deletes_due_s = self._clock.monotonic_s() + DELETES_RETRY_S
+        self._denied = False
         self._failures = 0 if in_step else self._failures + 1
         report.error = ""
         report.state = "in sync" if in_step else "syncing"
         self._reached()
+
+    def _retry_deletes(self) -> None:
+        if self._deletes_due_s is not None and self._clock.monotonic_s() >= self._deletes_due_s:
+            self._deletes_due_s = None
+            self._engine.retry_deletes()

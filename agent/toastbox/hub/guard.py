@@ -3,9 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from toastbox.core.guard import too_many_deletes
-
-WINDOW_S = 60
+from toastbox.core.guard import WINDOW_S, too_many_deletes
 
 
 class DeletionGuard:
