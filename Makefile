@@ -11,7 +11,7 @@ WORKERS := 2
 FUZZ_SECONDS := 30
 
 C_SOURCES := $(wildcard cnative/src/*.c)
-BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/include/*.h cnative/cffi/*.py)
+BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/src/*.h cnative/include/*.h cnative/cffi/*.py)
 C_STRICT := -std=c11 -O2 -Wall -Wextra -Wconversion -Werror
 
 .DEFAULT_GOAL := help
@@ -90,7 +90,10 @@ clean: ## Remove everything that was made
 
 .PHONY: need-test need-cross sizes
 need-test:
-	@tools/setup.sh need ip=iproute2 nm=binutils arm-linux-gnueabi-gcc=gcc-arm-linux-gnueabi
+	@tools/setup.sh need ip=iproute2 nm=binutils arm-linux-gnueabi-gcc=gcc-arm-linux-gnueabi \
+	    arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
+	    qemu-arm-static=qemu-user-static
+	@tools/setup.sh cross-libc armel=arm-linux-gnueabi armhf=arm-linux-gnueabihf arm64=aarch64-linux-gnu
 	@tools/setup.sh clang
 
 need-cross:

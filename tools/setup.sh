@@ -68,6 +68,16 @@ need() { # command=package...
     [ -z "$packages" ] || install $packages
 }
 
+cross_libc() { # architecture=compiler...: what is needed to link a program, which --no-install-recommends leaves out
+    packages=
+    for pair in "$@"; do
+        echo 'int main(void) { return 0; }' | "${pair#*=}-gcc" -static -x c -o /dev/null - 2>/dev/null ||
+            packages="$packages libc6-dev-${pair%%=*}-cross"
+    done
+    # shellcheck disable=SC2086
+    [ -z "$packages" ] || install $packages
+}
+
 can_fuzz() {
     echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return n && *d == 0 ? 0 : 0; }' |
         clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null - 2>/dev/null
@@ -83,6 +93,7 @@ ready_clang() {
 case "${1:-}" in
 clang) ready_clang ;;
 python) ready_python ;;
+cross-libc) shift; cross_libc "$@" ;;
 need) shift; PATH="$PATH:/usr/sbin:/sbin" need "$@" ;;
-*) echo "usage: tools/setup.sh python | clang | need COMMAND=PACKAGE..." >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh python | clang | need COMMAND=PACKAGE... | cross-libc ARCH=COMPILER..." >&2; exit 2 ;;
 esac

@@ -1,4 +1,4 @@
-/* Any input, any parameters, any split: cuts lie in bounds and do not depend on the split. */
+/* Any input, any parameters, any split: cuts lie in bounds and depend neither on the split nor on the form. */
 #include "toastbox.h"
 
 #include <stdlib.h>
@@ -72,5 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(used == size);
     check_bounds(&chunker, ends, count, size);
     check_split(&chunker, data, size, ends, count, split);
+    require(tbx_chunker_use(&chunker, TBX_FORM_SCALAR) == TBX_OK);
+    check_split(&chunker, data, size, ends, count, 255);
     return 0;
 }

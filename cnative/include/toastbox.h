@@ -87,6 +87,8 @@ enum {
     TBX_CHUNKER_WINDOW = 32,         /* bytes that decide a cut; least min_size */
     TBX_CHUNKER_AVG_LEAST = 512,     /* avg_size: a power of two from here */
     TBX_CHUNKER_AVG_MOST = 16777216, /* to here */
+    TBX_FORM_SCALAR = 0,
+    TBX_FORM_VECTOR = 1, /* AVX2, NEON */
 };
 
 /* 64 bytes of state. It holds copies of what it needs of past input and no pointer to it. */
@@ -98,11 +100,15 @@ typedef struct tbx_chunker {
     uint32_t loose;    /* the same from avg_size on */
     uint32_t position; /* bytes of the present chunk consumed so far */
     uint32_t gear;     /* stage one's hash in the low 8 bits */
+    uint32_t form;     /* TBX_FORM_VECTOR where processor and build have it; the cuts are the same */
     uint8_t tail[TBX_CHUNKER_WINDOW]; /* the last bytes consumed; oldest first */
 } tbx_chunker;
 
 /* Sets parameters and starts at a chunk's beginning. TBX_ERR_PARAMETER when they are out of range. */
 int tbx_chunker_init(tbx_chunker *chunker, uint32_t min_size, uint32_t avg_size, uint32_t max_size);
+
+/* Chooses the form; init has chosen the fastest. TBX_ERR_PARAMETER: this processor or build lacks it. */
+int tbx_chunker_use(tbx_chunker *chunker, uint32_t form);
 
 /* Forgets the present chunk; the parameters stay. */
 void tbx_chunker_reset(tbx_chunker *chunker);

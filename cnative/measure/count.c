@@ -59,6 +59,7 @@ void _start(void)
 
     fill();
     int status = tbx_chunker_init(&chunker, SIZES);
+    (void)tbx_chunker_use(&chunker, TBX_FORM_SCALAR);
     (void)tbx_chunker_cuts(&chunker, data, BYTES, ends, 64, &used);
     leave(status == TBX_OK && used == BYTES ? 0 : 1);
 }

@@ -1,4 +1,5 @@
-/* Content-defined chunker: two-stage gear. The rule is CHUNKER.md; this is its scalar form.
+/* Content-defined chunker: two-stage gear. The rule is CHUNKER.md; this is its scalar form, and what is common
+ * to it and the vector forms of chunker_vector.h.
  *
  * Stage one is a rolling hash of one byte, h = 2h + T[b] mod 256. A byte's part is shifted out after eight
  * steps, so h depends on the last eight bytes and on nothing else: a vector unit may compute it for all
@@ -26,6 +27,32 @@ enum { GEAR_WINDOW = 8 };
 static const uint8_t GEAR[256] = {ROW(0xf5), ROW(0xe1), ROW(0x4e), ROW(0xd8), ROW(0x5b), ROW(0x3d),
                                   ROW(0x24), ROW(0x1f), ROW(0xe2), ROW(0xbb), ROW(0x3b), ROW(0x4b),
                                   ROW(0x26), ROW(0x7e), ROW(0xce), ROW(0x96)};
+
+/* Stage two: 32 bytes as eight little-endian words, multiplied and folded. */
+static uint32_t window_hash(const uint8_t *window)
+{
+    uint32_t hash = UINT32_C(0x9e3779b9);
+
+#ifndef __OPTIMIZE_SIZE__
+#pragma GCC unroll 8
+#endif
+    for (size_t at = 0; at < WINDOW; at += 4) {
+        uint32_t word = (uint32_t)window[at] | (uint32_t)window[at + 1] << 8 |
+                        (uint32_t)window[at + 2] << 16 | (uint32_t)window[at + 3] << 24;
+        hash = (hash ^ word) * UINT32_C(0x85ebca6b);
+        hash ^= hash >> 15;
+    }
+    return hash;
+}
+
+#include "chunker_vector.h"
+
+#ifndef TBX_VECTOR
+static int have_vector(void)
+{
+    return 0;
+}
+#endif
 
 /* 2^40 / avg_size, without a division: small cores have none. A candidate comes every 256 bytes, so a
  * hash below this cuts once in avg_size bytes. */
@@ -55,6 +82,16 @@ int tbx_chunker_init(tbx_chunker *chunker, uint32_t min_size, uint32_t avg_size,
     *chunker = (tbx_chunker){.min_size = min_size, .avg_size = avg_size, .max_size = max_size};
     chunker->strict = base / 2 + base / 8;
     chunker->loose = base >= UINT32_C(1) << 30 ? UINT32_MAX : base * 4;
+    chunker->form = (uint32_t)have_vector();
+    return TBX_OK;
+}
+
+int tbx_chunker_use(tbx_chunker *chunker, uint32_t form)
+{
+    if (form > (uint32_t)have_vector()) {
+        return TBX_ERR_PARAMETER;
+    }
+    chunker->form = form;
     return TBX_OK;
 }
 
@@ -62,20 +99,6 @@ void tbx_chunker_reset(tbx_chunker *chunker)
 {
     chunker->position = 0;
     chunker->gear = 0;
-}
-
-/* Stage two: 32 bytes as eight little-endian words, multiplied and folded. */
-static uint32_t window_hash(const uint8_t *window)
-{
-    uint32_t hash = UINT32_C(0x9e3779b9);
-
-    for (size_t at = 0; at < WINDOW; at += 4) {
-        uint32_t word = (uint32_t)window[at] | (uint32_t)window[at + 1] << 8 |
-                        (uint32_t)window[at + 2] << 16 | (uint32_t)window[at + 3] << 24;
-        hash = (hash ^ word) * UINT32_C(0x85ebca6b);
-        hash ^= hash >> 15;
-    }
-    return hash;
 }
 
 /* Copies bytes that may overlap when to is below from. */
@@ -99,25 +122,46 @@ static uint32_t hash_before(const tbx_chunker *chunker, const uint8_t *data, siz
     return window_hash(joined);
 }
 
+/* Rolls stage one over data[at..end). */
+static void roll(tbx_chunker *chunker, const uint8_t *data, size_t at, size_t end)
+{
+    for (; at < end; at++) {
+        chunker->gear = (chunker->gear << 1) + GEAR[data[at]];
+    }
+}
+
 /* Rolls stage one over data[at..end) and stops after a candidate: returns the offset behind it, or end + 1.
  */
 static size_t next_candidate(uint32_t *gear, const uint8_t *data, size_t at, size_t end)
 {
-    uint32_t hash = *gear;
+    uint32_t hash = *gear << 24; /* in the top byte: an addition tells by itself that all is 0 */
 
-    while (at < end) {
-        hash = (hash << 1) + GEAR[data[at++]];
-        if ((hash & 0xff) == 0) {
-            *gear = 0;
-            return at;
+    for (; end - at >= 4; at += 4) { /* by fours: one end of a loop, and four loads in flight */
+        const uint8_t *four = data + at;
+        uint32_t gears[4] = {GEAR[four[0]], GEAR[four[1]], GEAR[four[2]], GEAR[four[3]]};
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; i++) {
+            hash = hash + hash + (gears[i] << 24);
+            if (hash == 0) {
+                *gear = 0;
+                return at + i + 1;
+            }
         }
     }
-    *gear = hash & 0xff;
+    for (; at < end; at++) {
+        hash = hash + hash + ((uint32_t)GEAR[data[at]] << 24);
+        if (hash == 0) {
+            *gear = 0;
+            return at + 1;
+        }
+    }
+    *gear = hash >> 24;
     return end + 1;
 }
 
 /* Looks for a cut whose hash is below threshold, with ends in (at, end]; 0 when there is none. */
-static size_t find_cut(tbx_chunker *chunker, const uint8_t *data, size_t at, size_t end, uint32_t threshold)
+static size_t find_cut_scalar(tbx_chunker *chunker, const uint8_t *data, size_t at, size_t end,
+                              uint32_t threshold)
 {
     while (at < end) {
         at = next_candidate(&chunker->gear, data, at, end);
@@ -126,6 +170,26 @@ static size_t find_cut(tbx_chunker *chunker, const uint8_t *data, size_t at, siz
         }
     }
     return 0;
+}
+
+/* The same in the form chosen: what is too near the data's beginning or too short for blocks is done scalar. */
+static size_t find_cut(tbx_chunker *chunker, const uint8_t *data, size_t at, size_t end, uint32_t threshold)
+{
+#ifdef TBX_VECTOR
+    if (chunker->form == TBX_FORM_VECTOR && end >= WINDOW + STEP) {
+        size_t start = at < WINDOW ? WINDOW : at;
+        size_t cut = find_cut_scalar(chunker, data, at, start, threshold);
+        at = start;
+        if (cut == 0) {
+            cut = find_cut_vector(data, &at, end, threshold);
+        }
+        if (cut != 0) {
+            return cut;
+        }
+        roll(chunker, data, at - GEAR_WINDOW, at);
+    }
+#endif
+    return find_cut_scalar(chunker, data, at, end, threshold);
 }
 
 /* Keeps the last WINDOW bytes consumed. */
@@ -158,9 +222,7 @@ static size_t cut_in(tbx_chunker *chunker, const uint8_t *data, size_t size)
     size_t middle = offset_of(chunker, chunker->avg_size - 1, size);
     size_t last = offset_of(chunker, chunker->max_size, size);
 
-    for (size_t at = skip; at < first; at++) {
-        chunker->gear = (chunker->gear << 1) + GEAR[data[at]];
-    }
+    roll(chunker, data, skip, first);
     size_t cut = find_cut(chunker, data, first, middle, chunker->strict);
     if (cut == 0) {
         cut = find_cut(chunker, data, middle, last, chunker->loose);

@@ -37,13 +37,15 @@ static size_t feed(tbx_chunker *chunker, const uint8_t *data, size_t size, size_
     return count;
 }
 
-static void check_split(const uint8_t *data, const size_t *expected, size_t count, size_t step, size_t first)
+static void check_split(const uint8_t *data, const size_t *expected, size_t count, size_t step, size_t first,
+                        uint32_t form)
 {
     tbx_chunker chunker;
     size_t ends[ENDS];
     size_t got = 0;
 
     CHECK(tbx_chunker_init(&chunker, MIN, AVG, MAX) == TBX_OK);
+    CHECK(tbx_chunker_use(&chunker, form) == TBX_OK);
     got = feed(&chunker, data, first, 0, ends, got);
     for (size_t at = first; at < SIZE; at += step) {
         size_t size = SIZE - at < step ? SIZE - at : step;
@@ -61,11 +63,13 @@ static void test_any_split_gives_same_cuts(void)
     CHECK(tbx_chunker_init(&chunker, MIN, AVG, MAX) == TBX_OK);
     size_t count = feed(&chunker, data, SIZE, 0, expected, 0);
     CHECK(count > 5);
-    for (size_t first = 0; first <= SIZE; first++) {
-        check_split(data, expected, count, SIZE, first);
-    }
-    for (size_t step = 1; step < 100; step++) {
-        check_split(data, expected, count, step, 0);
+    for (uint32_t form = TBX_FORM_SCALAR; form <= chunker.form; form++) {
+        for (size_t first = 0; first <= SIZE; first++) {
+            check_split(data, expected, count, SIZE, first, form);
+        }
+        for (size_t step = 1; step < 200; step++) {
+            check_split(data, expected, count, step, 0, form);
+        }
     }
     free(data);
 }

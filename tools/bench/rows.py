@@ -52,6 +52,8 @@ ROWS = (
     Row("1 byte inserted in the large file, larger leg", "insert_wire_bytes", 0.35 * MEGA, "MB", MEGA),
     Row("100 overwrites of 4 KiB, larger leg", "overwrite_wire_bytes", 12 * MEGA, "MB", MEGA),
     Row("the large file A -> hub -> B, wall", "large_wall_s", 1 / 2, "s", of_peer=True),
+    Row("chunk boundaries of random bytes", "chunk_bytes_per_s", None, "GB/s", 1e9),
+    Row("  as many times pyfastcdc's", "chunk_times_pyfastcdc", 2.2, at_least=True),
     Row("hub saves files, 1 a commit", "saves_1_per_s", 3000, "/s", at_least=True),
     Row("hub saves files, 16 a commit", "saves_16_per_s", 3000, "/s", at_least=True),
     Row("hub saves files, 256 a commit", "saves_256_per_s", 3000, "/s", at_least=True),
