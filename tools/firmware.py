@@ -1,8 +1,12 @@
 """Compiles core and firmware for MicroPython, as they are put on a board, and says how large they are.
 
 python tools/firmware.py OUT
+
+OUT/ is what a board's flash holds: boot.py, main.py, start.py, store.py, which are never replaced over the air, and
+app/a/ with the program and its version.
 """
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "agent/toastbox/core"
 TOASTER = ROOT / "firmware/toaster"
+FIXED = ROOT / "firmware/fixed"
+VERSION = 1  # grows with every program that is given out; a board takes only a higher one
 # What a small board has no use for: it cuts fixed pieces.
 LEFT_OUT = {"chunker"}
 
@@ -29,8 +35,17 @@ def build(out: Path) -> dict[str, int]:
     return sizes
 
 
+def lay_out(out: Path) -> dict[str, int]:
+    """All of a board's flash below out; bytes of the compiled modules by name."""
+    sizes = build(out / "app/a")
+    (out / "app/a/version").write_text(f"{VERSION}\n")
+    for source in FIXED.glob("*.py"):
+        shutil.copyfile(source, out / source.name)
+    return sizes
+
+
 def main() -> int:
-    sizes = build(Path(sys.argv[1]))
+    sizes = lay_out(Path(sys.argv[1]))
     for name, size in sizes.items():
         print(f"{name:24} {size:6}")
     print(f"{'all':24} {sum(sizes.values()):6}")

@@ -2,7 +2,7 @@
 
 import gc
 
-from toastbox.core.ignore import IgnoreRules
+from toastbox.core.entry import FILE
 from toaster.disk import Disk
 from toaster.pull import Puller
 from toaster.push import Pusher
@@ -28,18 +28,36 @@ class Engine:
         self.sent = self.applied = self.content_bytes = 0
         self._only = _rules(settings.get("only"))
         self._append = _rules(settings.get("append"))
-        self._ignore = IgnoreRules(self._ignore_text())
-        self.state = State(self.disk)
+        self._ignore, self._ignore_look = None, None
         self.remote = Remote(settings, buffer or bytearray(BUFFER), opener)
+        self.state = None
+        self.reopen()
+
+    def reopen(self):
+        """As after a restart: what the state file says holds, and its last batch is finished.
+
+        After a failure in the middle of a batch, rows that were not written must not be written with the next one.
+        """
+        self.close()
+        try:
+            self.state = State(self.disk)
+        except ValueError:  # as if it had never been here: everything is compared, nothing deleted
+            self.disk.replace(self.disk.inner("state"), self.disk.inner("state.damaged"))
+            self.state = State(self.disk)
         self.puller = Puller(self)
         self.pusher = Pusher(self)
         self.puller.recover()
+
+    def close(self):
+        self.remote.close()
+        if self.state is not None:
+            self.state.close()
 
     def wanted(self, path, is_folder):
         """Whether this device takes part in a path."""
         if self._only is not None and not self._only.ignored(path, is_folder):
             return False
-        return not self._ignore.ignored(path, is_folder)
+        return self._ignore is None or not self._ignore.ignored(path, is_folder)
 
     def appends(self, path):
         return self._append is not None and self._append.ignored(path, False)
@@ -51,6 +69,7 @@ class Engine:
         """Until nothing is left to do. Raises OSError (no hub, or no flash), Refused, WireError."""
         self.warning = ""
         self.soon = False
+        self._read_ignore()
         if self.mode != "send":
             self.puller.retry_held()
         for _ in range(ROUNDS):
@@ -64,6 +83,12 @@ class Engine:
             if self.state.low and self.state.low != low:
                 self.puller.retry_held()
         gc.collect()
+
+    def look(self):
+        """Hand in what changed here; the hub is asked only when something did. Raises as sync()."""
+        self.soon = False
+        if self.mode != "receive" and self.pusher.push():
+            self.sync()
 
     def status(self):
         """Figures, for the console and for tests."""
@@ -84,12 +109,16 @@ class Engine:
             "received": self.remote.connection.received,
         }
 
-    def _ignore_text(self):
-        try:
+    def _read_ignore(self):
+        """The file is synced like any: it may be another than last time."""
+        look = self.disk.look(b".toastboxignore")
+        if look == self._ignore_look:
+            return
+        text = b""
+        if look is not None and look[0] == FILE:
             with open(self.disk.where(b".toastboxignore"), "rb") as file:
-                return file.read(4096)
-        except OSError:
-            return b""
+                text = file.read(4096)
+        self._ignore, self._ignore_look = _rules([text] if text else None), look
 
 
 def largest_block():
@@ -106,4 +135,9 @@ def largest_block():
 
 
 def _rules(patterns):
-    return IgnoreRules("\n".join(patterns)) if patterns else None
+    """None without patterns: the module that reads them takes a tenth of the heap, and most boards have none."""
+    if not patterns:
+        return None
+    from toastbox.core.ignore import IgnoreRules
+
+    return IgnoreRules(b"\n".join([text if isinstance(text, bytes) else text.encode() for text in patterns]))

@@ -13,9 +13,14 @@ import firmware
 
 
 @functools.cache
-def compiled() -> Path:
-    """core and firmware as .mpy, made once in a process."""
+def laid_out() -> Path:
+    """What a board's flash holds, made once in a process."""
     out = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, out)
-    firmware.build(out)
+    firmware.lay_out(out)
     return out
+
+
+def compiled() -> Path:
+    """core and firmware as .mpy."""
+    return laid_out() / "app/a"

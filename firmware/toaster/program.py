@@ -1,0 +1,286 @@
+"""The program: one loop that waits for the hub, the folder, the network and the console, and calls the engine.
+
+It is driven by push: the hub's posts ("push": "hook"), its event stream ("events") or neither (""). Whatever goes wrong
+with network or hub is tried again, with longer waits; a fault of the program itself ends it, and start.py begins anew.
+In safe mode there is no engine: network and console only.
+"""
+
+import gc
+import random
+import select
+import time
+
+from toastbox.core.errors import WireError
+from toaster import settings as settings_file
+from toaster.http import Refused
+from toaster.pace import Pace
+
+SETTINGS = "conf/settings"
+FOLDER = "shared"
+BUFFER = 8704  # of the arena: pages, chunks, hashes, one after the other; the rest is for who calls
+LINGER_MS = 5000  # a connection to the hub that is not used costs a TLS session of memory
+TRIAL_MS = 900000
+SAFE_MS = 1800000
+SHORTAGES = 3
+
+
+MODULES = (
+    "toastbox.core.names",
+    "toastbox.core.content",
+    "toastbox.core.splice",
+    "toastbox.core.wire",
+    "toastbox.core.conflict",
+    "toastbox.core.plan",
+    "toastbox.core.diff",
+    "toaster.disk",
+    "toaster.state",
+    "toaster.remote",
+    "toaster.pull",
+    "toaster.push",
+    "toaster.engine",
+)
+
+
+class Ticks:
+    """Milliseconds since the start. ticks_ms() wraps after days; this does not when asked once in a while."""
+
+    def __init__(self):
+        self._last = time.ticks_ms()
+        self._now = 0
+
+    def now(self):
+        ticks = time.ticks_ms()
+        self._now += time.ticks_diff(ticks, self._last)
+        self._last = ticks
+        return self._now
+
+
+class Program:
+    """starts: start.Starts. network: see wifi.py. inputs: what else is polled, each with `stream` and `ready()`."""
+
+    def __init__(self, starts, arena, network):
+        self.arena = memoryview(arena)
+        self.starts = starts
+        self.settings = settings_file.load(SETTINGS)
+        self.poller = select.poll()
+        self.clock = Ticks()
+        self.network = network(self.settings)
+        self.inputs = []
+        self.engine = self.hook = self.events = None
+        self.trouble = ""
+        self.syncs = self.hints = 0
+        self._attached = False
+        self._shortages = 0
+        self._close_at = 0
+        self.open()
+
+    def open(self):
+        """Begin to sync, if there is a hub to sync with and this is not safe mode. Also after pairing."""
+        self.close()
+        settings = self.settings
+        self.pace = Pace(random.random, settings.get("safety", 900), settings.get("scan", 10))
+        if self.starts.safe or not settings.get("device"):
+            return
+        load(MODULES)
+        from toaster.engine import Engine
+
+        self.engine = Engine(FOLDER, settings, self.arena[:BUFFER])
+        if settings.get("push", "hook") == "hook":
+            from toaster.notify import Hook
+
+            self.hook = Hook(settings, self.poller, self.arena[BUFFER:])
+
+    def close(self):
+        self._detach()
+        if self.hook is not None:
+            self.hook.close()
+        if self.engine is not None:
+            self.engine.close()
+        self.hook = self.engine = None
+
+    def save(self):
+        settings_file.save(SETTINGS, self.settings)
+
+    def turn(self, most_ms=60000):
+        """Do what is due, then wait for what comes, at most so long."""
+        now = self.clock.now()
+        if self.network.turn(now):
+            self._detach()
+            self.pace.hint(now)
+        if self.engine is not None and self.network.address:
+            self._work(now)
+        elif self.starts.safe and now >= SAFE_MS:
+            self.starts.again()
+            self.starts.reset()
+        if self.starts.trial and now >= TRIAL_MS:
+            raise RuntimeError("a program on trial has not synced")
+        self._listen(min(most_ms, self._wait_ms()))
+
+    def changed(self):
+        """A program here wrote into the folder: do not wait for the next look."""
+        self.pace.hint(self.clock.now())
+
+    # --- what is due
+
+    def _work(self, now):
+        if self.pace.sync_due(now):
+            self._try(self._sync)
+        elif self.pace.scan_due(now):
+            self._try(self._look)
+        elif self.engine.remote.connection.stream is not None and now >= self._close_at:
+            self.engine.remote.close()
+            gc.collect()
+
+    def _try(self, work):
+        try:
+            work()
+            self.trouble = ""
+            self._shortages = 0
+        except (OSError, Refused, WireError) as error:
+            self._fail("%s: %s" % (type(error).__name__, error))
+        except MemoryError:
+            self._shortages += 1
+            if self._shortages >= SHORTAGES:
+                raise  # a new start has a heap in one piece
+            self._fail("no memory")
+        self._close_at = self.clock.now() + LINGER_MS
+
+    def _fail(self, text):
+        self.trouble = text
+        self._detach()
+        gc.collect()
+        self.engine.reopen()
+        self.pace.failed(self.clock.now())
+
+    def _sync(self):
+        if not self.pace.hinted:
+            self._detach()  # a stream that died in silence is found by opening it anew
+        self._attach()
+        self.engine.sync()
+        self.syncs += 1
+        self.pace.synced(self.clock.now(), self.engine.soon)
+        self.starts.healthy()
+
+    def _look(self):
+        before = self.clock.now()
+        self.engine.look()
+        now = self.clock.now()
+        self.pace.scanned(now, self.engine.soon, now - before)
+
+    # --- what comes
+
+    def _attach(self):
+        """Have the hub tell us; before the sync, so that nothing falls between."""
+        if self._attached:
+            return
+        if self.hook is not None:
+            self.engine.remote.set_hook(self.settings.get("port_here", 8270), "/notify")
+        elif self.settings.get("push") == "events":
+            from toaster.events import Events
+
+            self.events = Events(self.engine.remote, (self.engine.state.epoch, self.engine.state.cursor))
+            self.poller.register(self.events.stream, 1)
+        self._attached = True
+
+    def _detach(self):
+        self._attached = False
+        if self.events is not None:
+            self.poller.unregister(self.events.stream)
+            self.events.close()
+            self.events = None
+
+    def _wait_ms(self):
+        now = self.clock.now()
+        wait = self.network.wait_ms()
+        if self.engine is not None and self.network.address:
+            wait = min(wait, self.pace.wait_ms(now))
+            if self.engine.remote.connection.stream is not None:
+                wait = min(wait, max(self._close_at - now, 0))
+        return wait
+
+    def _listen(self, wait_ms):
+        ready = self.poller.poll(wait_ms)
+        now = self.clock.now()
+        for source, _ in ready:
+            self._hear(source, now)
+        if self.hook is not None:
+            self.hook.expire(now)
+
+    def _hear(self, source, now):
+        if self.events is not None and source is self.events.stream:
+            self._hear_events(now)
+            return
+        if self.hook is not None:
+            told = self.hook.ready(source, now, (self.engine.state.epoch, self.engine.state.cursor))
+            if told:
+                self.hints += 1
+                self.pace.hint(now)
+            if told is not None:
+                return
+        for item in self.inputs:
+            if item.stream is source:
+                item.ready()
+
+    def _hear_events(self, now):
+        try:
+            for epoch, seq in self.events.heads():
+                if epoch != self.engine.state.epoch or seq > self.engine.state.cursor:
+                    self.hints += 1
+                    self.pace.hint(now)
+        except OSError as error:
+            self.trouble = "event stream: %s" % error
+            self._detach()
+            self.pace.failed(now)
+
+    def status(self):
+        """What it is doing, in words and figures."""
+        told = {
+            "name": self.settings.get("name", ""),
+            "mode": "safe" if self.starts.safe else "sync" if self.engine else "not paired",
+            "slot": self.starts.slot,
+            "trial": self.starts.trial,
+            "faults": self.starts.faults,
+            "network": self.network.state,
+            "address": self.network.address,
+            "push": self.settings.get("push", "hook"),
+            "trouble": self.trouble,
+            "syncs": self.syncs,
+            "hints": self.hints,
+            "refused_posts": self.hook.refused if self.hook else 0,
+        }
+        if self.engine is not None:
+            told.update(self.engine.status())
+        return told
+
+
+def _network(settings):
+    try:
+        import network
+    except ImportError:
+        from toaster.wifi import Wired
+
+        return Wired()
+    from toaster.wifi import Wifi
+
+    return Wifi(network, settings, settings.get("name", "toaster"), random.random)
+
+
+def load(names):
+    """Import one by one, with nothing left lying between: what stays then lies close together."""
+    for name in names:
+        gc.collect()
+        __import__(name)
+    gc.collect()
+
+
+def run(starts, arena):
+    """For ever. user.py, when there is one, has a turn(program) that returns how many ms it can wait."""
+    program = Program(starts, arena, _network)
+    user = None
+    if not starts.safe:
+        try:
+            import user
+        except ImportError:
+            pass
+    while True:
+        program.turn(user.turn(program) if user else 60000)

@@ -1,0 +1,155 @@
+"""A whole board: boot.py and main.py of a flash in a folder, run by the real MicroPython, which is started again after
+each reset as a chip would be."""
+
+import base64
+import binascii
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from compiled import laid_out
+
+from hubkit import Caller, Running
+from town import wait_for
+
+MICROPYTHON = str(Path(sys.executable).with_name("micropython"))
+HERE = Path(__file__).parent
+RESET = 4
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def record(data: bytes) -> bytes:
+    """As store.py keeps it."""
+    return b"%08x\n" % binascii.crc32(data) + data
+
+
+class Board:
+    """place: its flash; shared: the folder it syncs; starts: how often it was started."""
+
+    def __init__(self, place: Path, heap: str = "192k") -> None:
+        self.place = place
+        self.shared = place / "shared"
+        self.heap = heap
+        self.starts = 0
+        self.output = ""
+        self.caller: Caller | None = None
+        shutil.copytree(laid_out(), place)
+        shutil.copyfile(HERE / "board_user.py", place / "user.py")
+        (place / "conf").mkdir()
+        self.shared.mkdir()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        self._off = False
+
+    def pair(self, hub: Running, name: str, **settings: Any) -> None:
+        """Write the settings that pairing would; caller is the device as a test plays it."""
+        caller = self.caller = hub.device(name)
+        answer = caller.answer
+        self.settings = {
+            "hub": "127.0.0.1",
+            "port": hub.port,
+            "device": answer["device"],
+            "name": answer["name"],
+            "folder": answer["folder"],
+            "key": base64.b64encode(caller.key).decode(),
+            "certificate": "".join(answer["ca"].split("-----")[2].split()),
+            "port_here": free_port(),
+            **settings,
+        }
+        self.write_settings()
+
+    def write_settings(self) -> None:
+        (self.place / "conf/settings").write_bytes(record(json.dumps(self.settings).encode()))
+
+    def fake(self, name: str) -> None:
+        """Put a module of tests/firmware/fakes on the board."""
+        shutil.copyfile(HERE / f"fakes/{name}.py", self.place / f"{name}.py")
+
+    def on(self) -> None:
+        self._off = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        wait_for(lambda: self._process is not None)
+
+    def off(self) -> None:
+        """Pull the plug."""
+        self._off = True
+        if self._process is not None:
+            self._process.kill()
+        if self._thread is not None:
+            self._thread.join()
+        self._process = self._thread = None
+
+    def ended(self) -> bool:
+        """Whether it stands at MicroPython's own prompt."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._off:
+            self.starts += 1
+            command = [MICROPYTHON, "-X", f"heapsize={self.heap}", "main.py"]
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.place,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            assert self._process.stdout is not None
+            self.output += self._process.stdout.read()
+            if self._process.wait() != RESET:
+                return
+
+    def status(self) -> dict[str, Any]:
+        answer = self.place / "answer"
+        answer.unlink(missing_ok=True)
+        (self.place / "ask").touch()
+        self.wait(answer.exists)
+        found: dict[str, Any] = json.loads(answer.read_text())
+        return found
+
+    def wait(self, true: Callable[[], bool]) -> None:
+        try:
+            wait_for(true)
+        except AssertionError:
+            raise AssertionError(f"did not happen in time; the board said:\n{self.output}") from None
+
+    def wait_for_status(self, **wanted: Any) -> dict[str, Any]:
+        """Its status once it has these values."""
+        found: dict[str, Any] = {}
+
+        def has() -> bool:
+            found.update(self.status())
+            return all(found.get(name) == value for name, value in wanted.items())
+
+        try:
+            self.wait(has)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nstatus: {found}, not {wanted}") from None
+        return found
+
+    def files(self) -> dict[str, bytes]:
+        names = {str(path.relative_to(self.shared)): path for path in self.shared.rglob("*") if path.is_file()}
+        return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".toastbox/")}
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self.shared / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def forget_age(self, name: str) -> None:
+        """As if the file was written some seconds ago."""
+        then = (self.shared / name).stat().st_mtime - 10
+        os.utime(self.shared / name, (then, then))
