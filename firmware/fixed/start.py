@@ -9,7 +9,7 @@
       `---else--> the program --fault--> counted, reset
                       `--a sync came to its end--> trial and faults are 0
 
-A trial is counted before the slot is entered, so that a hang or a power cut counts too. In daily use nothing is written.
+A trial is counted before the slot is entered, so that a hang or a power cut counts too. Daily use writes nothing.
 """
 
 import io

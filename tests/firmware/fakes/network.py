@@ -1,4 +1,4 @@
-"""A Wi-Fi as MicroPython shows it; what it is like now is in the file `wifi`: address, or nothing when there is none."""
+"""A Wi-Fi as MicroPython shows it; what it is like is in the file `wifi`: address, or nothing when there is none."""
 
 STA_IF = 0
 
