@@ -1,5 +1,6 @@
 """The command line as a whole: what it accepts, what it refuses, and how it says so."""
 
+import argparse
 import configparser
 import os
 import re
@@ -14,24 +15,16 @@ from toastbox import cli, errors
 from toastbox.cli.parser import build_parser
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = [
-    "hub",
-    "invite",
-    "join",
-    "agent",
-    "sync",
-    "status",
-    "pause",
-    "resume",
-    "discover",
-    "log",
-    "versions",
-    "restore",
-    "devices",
-    "revoke",
-    "folders",
-    "prune",
-]
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of every command."""
+    subparsers = next(action for action in build_parser()._actions if action.choices)
+    assert isinstance(subparsers.choices, dict)
+    return subparsers.choices
+
+
+COMMANDS = sorted(parsers())
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -76,10 +69,8 @@ def test_table_of_the_readme_is_the_command_line() -> None:
 
 def words_of(command: str) -> list[str]:
     """Options and names of values, as a table's row has them."""
-    subparsers = next(action for action in build_parser()._actions if action.choices)
-    assert isinstance(subparsers.choices, dict)
     words = []
-    for action in subparsers.choices[command]._actions:
+    for action in parsers()[command]._actions:
         if action.dest != "help":
             words += [*action.option_strings[:1], *([str(action.metavar)] if action.metavar else [])]
     return [word.rpartition(":")[2] for word in words]
