@@ -211,11 +211,12 @@ class Session:
         self._editor.take()
 
     def _lock(self) -> None:
+        """Ctrl-D, which noise can be too: only a password makes what was answered nobody's business any more."""
         self.unlocked = False
-        self._answered = None
-        self._answer = b""
         self._editor.forget()
         if self._needs_password():
+            self._answered = None
+            self._answer = b""
             self._out.extend(b"\r\n")
         self._prompt()
 

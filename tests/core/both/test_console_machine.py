@@ -56,6 +56,14 @@ def test_a_repeated_request_is_done_once():
     assert [name for name, _, _ in desk.done] == ["unpair", "reboot", "reboot"]
 
 
+def test_noise_that_logs_out_does_not_make_a_repetition_a_second_request():
+    desk = Desk()
+    once = desk.send(request(5, "unpair"))
+    desk.send(b"\x04")
+    assert desk.send(request(5, "unpair")).endswith(once)
+    assert [name for name, _, _ in desk.done] == ["unpair"]
+
+
 def test_a_damaged_request_is_asked_for_again():
     desk = Desk()
     bad = request(5, "reboot").replace(b"reboot", b"rebooT")
