@@ -42,6 +42,38 @@ typedef struct tbx_listing {
 int tbx_listing_scan(tbx_listing *listing, int fd, tbx_region *region, const uint8_t *after,
                      size_t after_size, size_t limit);
 
+/* ---- Folder sums: src/sum.c ---------------------------------------------------------------------------- */
+
+/* What is hashed of a name besides the name. kind: enum tbx_kind, or any number of the caller's own. */
+typedef struct tbx_signature {
+    uint64_t kind;
+    uint64_t inode;
+    uint64_t size;
+    int64_t mtime_ns;
+    int64_t ctime_ns;
+} tbx_signature;
+
+/* What one folder shows: sum of the hashes of all names, modulo 2^64, and their number. */
+typedef struct tbx_sum {
+    uint64_t sum;
+    uint64_t count;
+    int32_t error;    /* errno of the folder or of one of its names; 0: the sum holds */
+    uint32_t foreign; /* 1: the folder itself is on another device */
+} tbx_sum;
+
+/* SipHash-2-4 of a signature and a name under a key of 16 bytes. */
+uint64_t tbx_sum_name(const uint8_t *key, const tbx_signature *signature, const uint8_t *name, size_t size);
+
+/* The sum of the directory open at fd, from its present offset (0). Names on a device other than `device` count
+ * as TBX_OTHER, folders by their name only, files and links by inode, size and times, the ctime's last bit being
+ * the owner's right to execute. skip: a name that is passed over. */
+int tbx_folder_sum(tbx_sum *out, int fd, uint64_t device, const uint8_t *key, const char *skip);
+
+/* The same for `count` folders by their paths below root_fd, each closed by 0, "" being root_fd itself; skip is
+ * for that one only. No link is followed. error EAGAIN: this kernel has no openat2, the caller has to open it. */
+void tbx_folders_sum(tbx_sum *out, uint32_t count, int root_fd, uint64_t device, const char *paths, const uint8_t *key,
+                     const char *skip);
+
 /* ---- Kernel calls: src/posix.c ------------------------------------------------------------------------- */
 
 enum {

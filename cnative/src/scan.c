@@ -9,26 +9,16 @@
  * Sorting is heapsort on the offsets: in place, no allocation (glibc's qsort allocates), n log n at worst.
  */
 #define _GNU_SOURCE
-#include "toastbox_linux.h"
+#include "scan_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { DENTS_SIZE = 32768, NAME_MOST = 255, LIMIT_SMALL = 65536 };
-
-/* The kernel's linux_dirent64 up to its name. */
-struct dent {
-    uint64_t inode;
-    int64_t next;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
+enum { NAME_MOST = 255, LIMIT_SMALL = 65536 };
 
 struct name {
     const uint8_t *bytes;
@@ -195,6 +185,11 @@ static int add_name(struct work *work, struct name name)
     return TBX_OK;
 }
 
+long tbx_dents_read(int fd, uint8_t *dents, size_t size)
+{
+    return syscall(SYS_getdents64, fd, dents, size);
+}
+
 /* Reads all names of the directory through a buffer on the stack. */
 static int read_names(struct work *work, int fd)
 {
@@ -204,7 +199,7 @@ static int read_names(struct work *work, int fd)
     if (lseek(fd, 0, SEEK_SET) < 0) {
         return TBX_ERR_SYSTEM;
     }
-    while ((got = syscall(SYS_getdents64, fd, dents, sizeof dents)) > 0) {
+    while ((got = tbx_dents_read(fd, dents, sizeof dents)) > 0) {
         for (long at = 0; at < got;) {
             const struct dent *dent = (const struct dent *)(const void *)(dents + at);
             int result = add_name(work, (struct name){(const uint8_t *)dent->name, strlen(dent->name)});
@@ -236,12 +231,10 @@ static int64_t nanoseconds(struct statx_timestamp time)
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-/* Fills a record. 0: filled; 1: the name is gone; or an error. statx has 64-bit times on 32-bit machines
- * too; libc falls back to fstatat where the kernel lacks it. */
-static int fill_record(tbx_record *record, int fd)
+/* statx has 64-bit times on 32-bit machines too; libc falls back to fstatat where the kernel lacks it. */
+int tbx_record_fill(tbx_record *record, int fd, const char *name)
 {
     struct statx found;
-    const char *name = (const char *)(record + 1);
 
     if (statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &found) < 0) {
         return errno == ENOENT ? 1 : TBX_ERR_SYSTEM;
@@ -263,7 +256,8 @@ static int fill_records(struct work *work, int fd)
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < work->count; i++) {
-        int result = fill_record(record_at(work->base, offsets[i]), fd);
+        tbx_record *record = record_at(work->base, offsets[i]);
+        int result = tbx_record_fill(record, fd, (const char *)(record + 1));
         if (result < 0) {
             return result;
         }

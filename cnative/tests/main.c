@@ -5,6 +5,7 @@ int main(void)
     test_chunker();
     test_arena();
     test_scan();
+    test_sum();
     puts("C tests passed");
     return 0;
 }

@@ -26,5 +26,6 @@ static inline uint32_t next_random(uint32_t *state)
 void test_chunker(void);
 void test_arena(void);
 void test_scan(void);
+void test_sum(void);
 
 #endif

@@ -14,6 +14,7 @@ from local import LocalDevice, LocalHub
 from toastbox.device import engine
 from toastbox.errors import HubUnreachable, SafetyRefused
 from toastbox.native import posix
+from toastbox.native.sums import Sum
 
 Trio = tuple[LocalHub, LocalDevice, LocalDevice]
 
@@ -306,7 +307,11 @@ def test_unreadable_folder_is_not_a_deletion(trio: Trio, monkeypatch: pytest.Mon
     a.write("d/x", b"1")
     a.write("y", b"2")
     settle(a, b)
-    listing = a.folder._list
+    listing, sums = a.folder._list, a.folder.sums
+
+    def no_sum(paths: list[bytes], key: bytes) -> list[Sum]:
+        found = zip(paths, sums(paths, key), strict=True)
+        return [Sum(0, 0, errno.EACCES, False) if path == b"d" else each for path, each in found]
 
     def refuse(path: bytes, after: bytes) -> object:
         if path == b"d":
@@ -314,6 +319,7 @@ def test_unreadable_folder_is_not_a_deletion(trio: Trio, monkeypatch: pytest.Mon
         return listing(path, after)
 
     monkeypatch.setattr(a.folder, "_list", refuse)
+    monkeypatch.setattr(a.folder, "sums", no_sum)
     settle(a, b)
     assert "d/x" in b.tree()
     assert a.engine.report.reasons() == [(b"d", "cannot be listed: Permission denied")]

@@ -18,6 +18,7 @@ from unittest import mock
 from toastbox.device import folder as folder_module
 from toastbox.native import posix
 from toastbox.native.scan import Record
+from toastbox.native.sums import Sum, name_sum, signed
 
 from .disk import FILE, FOLDER, LINK, Disk, Inode
 
@@ -210,6 +211,18 @@ class Kernel:
         few = names[: disk.names_in_listing]
         return Listing([record(name, folder.children[name]) for name in few], len(few) < len(names))
 
+    def folder_sums(self, root_fd: int, device: int, paths: list[bytes], key: bytes, skip: bytes) -> list[Sum]:
+        return [self._sum(root_fd, path, key, b"" if path else skip) for path in paths]
+
+    def _sum(self, root_fd: int, path: bytes, key: bytes, skip: bytes) -> Sum:
+        try:
+            descriptor = self.open_beneath(root_fd, path or b".", os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as failure:
+            return Sum(0, 0, failure.errno or errno.EIO, False)
+        children = {name: inode for name, inode in self._folder(descriptor)[1].children.items() if name != skip}
+        self.close(descriptor)
+        return Sum(signed(sum(hashed(key, name, inode) for name, inode in children.items())), len(children), 0, False)
+
     # --- reading and writing
 
     def readv(self, descriptor: int, buffers: list[memoryview]) -> int:
@@ -341,7 +354,8 @@ class Kernel:
     def installed(self) -> Iterator[None]:
         """While this lasts, device/folder.py runs on this kernel."""
         fake: Any = self
-        with mock.patch.multiple(folder_module, os=fake, posix=fake, list_directory=self.list_directory):
+        calls = {"list_directory": self.list_directory, "folder_sums": self.folder_sums}
+        with mock.patch.multiple(folder_module, os=fake, posix=fake, **calls):
             yield
 
 
@@ -389,6 +403,15 @@ def check_replaceable(inode: Inode, there: Inode, name: bytes) -> None:
         raise error(errno.ENOTDIR, name)
     if there.children:
         raise error(errno.ENOTEMPTY, name)
+
+
+def hashed(key: bytes, name: bytes, inode: Inode) -> int:
+    """What cnative/src/sum.c makes of a name."""
+    kind = KINDS.get(inode.kind, 9)
+    if inode.kind == FOLDER:
+        return name_sum(key, name, kind, 0, 0, 0, 0)
+    ctime_ns = inode.ctime_ns & ~1 | (inode.kind == FILE and bool(inode.mode & 0o100))
+    return name_sum(key, name, kind, inode.number, inode.size, inode.mtime_ns, ctime_ns)
 
 
 def record(name: bytes, inode: Inode) -> Record:

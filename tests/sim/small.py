@@ -5,11 +5,12 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from unittest import mock
 
-from toastbox.device import publish, pull, push, reading, receive, send
+from toastbox.device import folder_sums, publish, pull, push, reading, receive, send
 
 CHUNKS = (64, 512, 1024)  # least, average, most
 WINDOW = 2 * CHUNKS[2] + 100
 SIZES = (
+    (folder_sums, {"AT_ONCE": 3, "MOST_WAITING": 2}),
     (pull, {"PAGE_ENTRIES": 5, "PAGE_BYTES": 4096}),
     (publish, {"FEW": 1, "MANY_INTENTS": 8}),
     (push, {"MANY_GONE": 4, "MANY_UNSETTLED": 6, "LARGE": 2 * CHUNKS[2]}),

@@ -16,11 +16,13 @@ from contextlib import suppress
 
 from toastbox.core.entry import FILE, FOLDER
 from toastbox.core.names import parent_of
-from toastbox.device.seen import Seen
+from toastbox.device.children import Children
+from toastbox.device.seen import Seen, unreadable
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena, Region
-from toastbox.native.scan import Listing, list_directory
+from toastbox.native.scan import Listing, Record, list_directory
+from toastbox.native.sums import Sum, folder_sums
 
 STATE_NAME = b".toastbox"
 STAGE_NAME = b".toastbox/stage"
@@ -41,6 +43,7 @@ class Folder:
         self._stage = posix.open_beneath(self._fd, STAGE_NAME, OPEN_FOLDER)
         self._device = os.fstat(self._fd).st_dev
         self._parents: OrderedDict[bytes, int] = OrderedDict()
+        self._listings: list[Listing] = []  # in the order in which they were taken
         umask = os.umask(0)
         os.umask(umask)
         self.new_mode = 0o666 & ~umask
@@ -71,7 +74,7 @@ class Folder:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG):
                 return None
-            return _unreadable(path, error)
+            return unreadable(path, error)
 
     def _stat(self, path: bytes, parent: int, leaf: bytes | str) -> Seen:
         return self._seen(path, os.stat(leaf, dir_fd=parent, follow_symlinks=False))
@@ -100,58 +103,70 @@ class Folder:
         What cannot be listed, or lies on another file system, comes as kind OTHER with the reason: nothing below it
         has been seen, which is not the same as nothing being there.
         """
-        stack = [self._children(below)]
+        stack = [self._look_in(below)]
         while stack:
             seen = next(stack[-1], None)
             if seen is None:
                 stack.pop()
                 continue
             if seen.kind == FOLDER and enter(seen):
-                children = self._children(seen.path)
+                self._make_room(stack[-1])
+                children = self._look_in(seen.path)
                 first = next(children, None)
                 if first is not None and first.path == seen.path:
                     seen = first
                 elif first is not None:
-                    stack.append(_chain(first, children))
+                    children.put_back(first)
+                    stack.append(children)
             yield seen
 
-    def _children(self, path: bytes) -> Iterator[Seen]:
-        """One folder's content by name; a folder that cannot be listed yields itself, as OTHER."""
-        after = b""
-        more = True
-        while more:
-            try:
-                batch, more = self._list(path, after)
-            except OSError as error:
-                yield _unreadable(path, error)
-                return
-            for seen in batch:
-                after = seen.path
-                yield seen
-            after = after.rpartition(b"/")[2]
+    def children(self, path: bytes) -> Iterator[Seen]:
+        """What is in a folder, by name, one object at a time; like `walk` of a folder without folders.
 
-    def _list(self, path: bytes, after: bytes) -> tuple[list[Seen], bool]:
-        """As many names of a folder as the arena holds, those behind `after`; whether there are more."""
-        before = path + b"/" if path else b""
+        The caller may take other listings meanwhile, if he is done with them before he asks for the next name.
+        """
+        return self._look_in(path)
+
+    def sums(self, paths: list[bytes], key: bytes) -> list[Sum]:
+        """What these folders show in all (native/sums.py); b"" is the folder itself, without its state."""
+        return folder_sums(self._fd, self._device, paths, key, STATE_NAME)
+
+    def _look_in(self, path: bytes) -> Children:
+        return Children(path, self._list, self._seen_in, self._give_back)
+
+    def _give_back(self, listing: Listing) -> None:
+        """With those taken after it: when a walk is broken off, Python drops what it holds in any order."""
+        while listing in self._listings:
+            self._listings.pop().release()
+
+    def end_looking(self) -> None:
+        """Give back what a walk that was broken off still holds, in order; it must not be gone on with."""
+        while self._listings:
+            self._listings.pop().release()
+
+    def _make_room(self, children: Children) -> None:
+        """Listings lie in each other's way: one that takes much is taken anew after those of the folders below."""
+        arena = self._arena.main if isinstance(self._arena, Arena) else self._arena
+        if isinstance(arena, Region) and arena.is_half_full():
+            children.let_go()
+
+    def _seen_in(self, before: bytes, r: Record) -> Seen | None:
+        """A record of a listing; None: our own state."""
+        if not before and r.name == STATE_NAME:
+            return None
+        return self._own(Seen(before + r.name, r.mode, r.size, r.mtime_ns, r.ctime_ns, r.inode, r.device))
+
+    def _list(self, path: bytes, after: bytes) -> Listing:
+        """As many names of a folder as the arena holds, those behind `after`."""
         descriptor = posix.open_beneath(self._fd, path or b".", OPEN_FOLDER)
         try:
-            listing = self._listing(descriptor, after)
-        finally:
-            os.close(descriptor)
-        batch = []
-        for r in listing:
-            if path or r.name != STATE_NAME:
-                seen = Seen(before + r.name, r.mode, r.size, r.mtime_ns, r.ctime_ns, r.inode, r.device)
-                batch.append(self._own(seen))
-        more = listing.more
-        listing.release()
-        return batch, more
-
-    def _listing(self, descriptor: int, after: bytes) -> Listing:
-        try:
-            return list_directory(descriptor, self._arena, after)
+            listing = list_directory(descriptor, self._arena, after)
         except ArenaFull as error:
             raise OSError(errno.ENOMEM, "not one name fits in the arena") from error
+        finally:
+            os.close(descriptor)
+        self._listings.append(listing)
+        return listing
 
     def open(self, path: bytes) -> int:
         """A descriptor of a regular file for reading, closed by the caller. Raises OSError."""
@@ -424,15 +439,6 @@ class Folder:
 def gone_name(inode: int) -> str:
     """The staged name of a file on its way out."""
     return f"gone{inode:x}"
-
-
-def _chain(first: Seen, rest: Iterator[Seen]) -> Iterator[Seen]:
-    yield first
-    yield from rest
-
-
-def _unreadable(path: bytes, error: OSError) -> Seen:
-    return Seen(path, 0o040000, 0, 0, 0, 0).leave_alone(f"cannot be listed: {error.strerror}")
 
 
 def with_executable(mode: int, executable: bool) -> int:

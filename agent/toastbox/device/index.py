@@ -4,6 +4,8 @@ One SQLite database, FOLDER/.toastbox/index.db. Tables:
 
     entry   a row for each path that is both here and in the journal: the entry, and the signature of the file
             when the two were last known to be equal. A file whose signature still matches is not read again.
+    folder  for each folder the sum of its rows' hashes (native/sums.py). A folder that shows the same sum on disk is
+            as its rows say, and none of them is read. Kept up to date with every row, in the same transaction.
     list    chunk lists of files of several chunks, by content id.
     piece   which entries hold a chunk (first 8 bytes of its hash), files of several chunks only.
     intent  what is being published (core/apply.py); survives a crash between staging and publishing.
@@ -21,12 +23,14 @@ from contextlib import contextmanager, suppress
 
 from toastbox.core.content import list_of
 from toastbox.core.diff import Signature
-from toastbox.core.entry import FILE, Entry
+from toastbox.core.entry import FILE, FOLDER, Entry
 from toastbox.core.names import children_range, key_of, path_of
+from toastbox.device import folder_sums
+from toastbox.device.folder_sums import FolderSums
 from toastbox.errors import WrongUse
 
-SCHEMA_VERSION = 1
-SCHEMA = """
+SCHEMA_VERSION = 2
+SCHEMA_1 = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entry(
     id INTEGER PRIMARY KEY,
@@ -91,7 +95,9 @@ class Index:
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA journal_size_limit = 1048576")
             self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        self._sums = FolderSums(self._db)
         self._migrate()
+        self._sums.key = bytes.fromhex(str(self.get_meta("sum_key")))
         self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
         self._holds = bool(self._db.execute("SELECT count(*) FROM held").fetchone()[0])
 
@@ -99,8 +105,22 @@ class Index:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise WrongUse(f"the index was written by a newer version (format {version}): update this program")
-        if version == 0:
-            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        if version < 1:
+            self._db.executescript(f"BEGIN; {SCHEMA_1} PRAGMA user_version = 1; COMMIT;")
+        if version < 2:
+            self._migrate_to_2()
+
+    def _migrate_to_2(self) -> None:
+        """Sums of folders. All of it or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for statement in folder_sums.SCHEMA:
+            self._db.execute(statement)
+        self._sums.key = os.urandom(16)
+        self.set_meta("sum_key", self._sums.key.hex())
+        self._db.execute(f"INSERT INTO folder(key, sum) SELECT key, 0 FROM entry WHERE kind = {FOLDER}")
+        self._sum_all()
+        self._db.execute("PRAGMA user_version = 2")
+        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Fold the log into the database, so that the next start has nothing to recover."""
@@ -123,12 +143,25 @@ class Index:
         try:
             yield
         except BaseException:
+            self._sums.forget()
             self._db.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """A row and the sum it is in: of the transaction that is open, or one of their own."""
+        if self._db.in_transaction:
+            yield
+            return
+        with self.joined():
+            yield
+            self._sums.write()
+        self._db.execute("COMMIT")
 
     def settle(self) -> None:
         """End the transaction that was joined, if there is one."""
         if self._db.in_transaction:
+            self._sums.write()
             self._db.execute("COMMIT")
 
     def sync(self) -> None:
@@ -163,6 +196,7 @@ class Index:
         """The journal is another one: keep what is known of the files; what was agreed is no more (seq negative)."""
         with self.transaction():
             self._db.execute("UPDATE entry SET seq = -seq WHERE seq > 0")
+            self._sum_all()
             self._db.execute("DELETE FROM held")
             self.set_meta("cursor", 0)
             self.set_meta("epoch", str(epoch))
@@ -202,23 +236,53 @@ class Index:
                 return
             high = batch[-1][0]
 
+    def children(self, folder: bytes) -> Iterator[Row]:
+        """Rows of what is in a folder, not of what is further below. Rows may be changed meanwhile."""
+        low, high = children_range(folder) if folder else (b"", b"\xff")
+        begin, limit = len(folder) + 1 if folder else 0, 64
+        while True:
+            batch = self._db.execute(
+                f"SELECT {COLUMNS} FROM entry WHERE key >= ? AND key < ? ORDER BY key LIMIT {limit}", (low, high)
+            ).fetchall()
+            more, limit = len(batch) == limit, 256
+            for columns in batch:
+                name, deeper, _ = columns[0][begin:].partition(b"\0")
+                if deeper:  # in a folder of this folder: go on behind that
+                    low, more, limit = columns[0][:begin] + name + b"\1", True, 16
+                    break
+                yield Row(columns)
+                low = columns[0] + b"\0"
+            if not more:
+                return
+
     def put(self, entry: Entry, signature: Signature) -> None:
         """Insert or replace the row of entry.path, with its chunk list if it has several chunks."""
-        key = key_of(entry.path)
+        with self._together():
+            self._put(key_of(entry.path), entry, signature)
+
+    def _put(self, key: bytes, entry: Entry, signature: Signature) -> None:
         prefix = prefix_of(entry.content) if entry.kind == FILE and entry.size else 0
         values = (
             entry.kind, entry.flags & 1, entry.seq, entry.mtime_ns, entry.size, entry.content,
             signature.inode, signature.size, signature.mtime_ns, signature.ctime_ns, prefix, key,
         )  # fmt: skip
         done = self._db.execute(INSERT, values)
+        self._count_in(key, entry.kind, entry.seq, signature)
         if done.rowcount:
             self._rows += 1
+            if entry.kind == FOLDER:
+                self._add_folder(key)
             if entry.chunks and done.lastrowid is not None:
                 self._replace_list(done.lastrowid, b"", entry)
             return
         old = self.get(key)
         assert old is not None
         self._db.execute(UPDATE, values)
+        self._count_out(old)
+        if entry.kind != old.entry.kind:
+            self._sums.drop_folder(key)
+            if entry.kind == FOLDER:
+                self._add_folder(key)
         if entry.chunks or old.entry.content != entry.content:
             self._replace_list(old.id, old.entry.content, entry)
 
@@ -246,26 +310,78 @@ class Index:
             self._db.execute("DELETE FROM list WHERE content = ?", (content,))
 
     def set_revision(self, key: bytes, seq: int) -> None:
-        self._db.execute("UPDATE entry SET seq = ? WHERE key = ?", (seq, key))
+        with self._together():
+            old = self.get(key)
+            if old is not None:
+                self._db.execute("UPDATE entry SET seq = ? WHERE key = ?", (seq, key))
+                self._count_out(old)
+                self._count_in(key, old.entry.kind, seq, old.signature)
 
     def set_signature(self, key: bytes, signature: Signature) -> None:
         """The file was read again and holds what the row says."""
-        self._db.execute(
-            "UPDATE entry SET inode = ?, sig_size = ?, sig_mtime = ?, sig_ctime = ? WHERE key = ?",
-            (signature.inode, signature.size, signature.mtime_ns, signature.ctime_ns, key),
-        )
+        with self._together():
+            old = self.get(key)
+            if old is not None:
+                self._db.execute(
+                    "UPDATE entry SET inode = ?, sig_size = ?, sig_mtime = ?, sig_ctime = ? WHERE key = ?",
+                    (signature.inode, signature.size, signature.mtime_ns, signature.ctime_ns, key),
+                )
+                self._count_out(old)
+                self._count_in(key, old.entry.kind, old.entry.seq, signature)
 
     def delete(self, key: bytes) -> None:
-        old = self.get(key)
-        if old is None:
-            return
+        with self._together():
+            old = self.get(key)
+            if old is not None:
+                self._delete(old)
+
+    def _delete(self, old: Row) -> None:
         self._rows -= 1
-        self._db.execute("DELETE FROM entry WHERE key = ?", (key,))
+        self._db.execute("DELETE FROM entry WHERE key = ?", (old.key,))
+        self._count_out(old)
+        if old.entry.kind == FOLDER:
+            self._sums.drop_folder(old.key)
         chunks = self.chunks_of(old.entry.content) if old.entry.kind == FILE else b""
         if chunks:
             pieces = [(prefix_of(chunks[at : at + 32]), old.id) for at in range(0, len(chunks), 36)]
             self._db.executemany("DELETE FROM piece WHERE prefix = ? AND entry = ?", pieces)
             self._drop_list(old.entry.content)
+
+    # --- sums of folders
+
+    @property
+    def sum_key(self) -> bytes:
+        """The key under which names are hashed."""
+        return self._sums.key
+
+    def folders(self, top: bytes) -> Iterator[list[tuple[bytes, int]]]:
+        """FolderSums.below."""
+        return self._sums.below(top)
+
+    def forget_folder(self, key: bytes) -> None:
+        """Nothing is known of a folder any more, nor of anything in it."""
+        with self._together():
+            if self.get(key) is None:
+                self._sums.drop_folder(key)
+
+    def _count_in(self, key: bytes, kind: int, seq: int, signature: Signature) -> None:
+        self._sums.add(key, self._sums.hash(key, kind, seq, signature))
+
+    def _count_out(self, row: Row) -> None:
+        self._sums.add(row.key, -self._hash(row))
+
+    def _hash(self, row: Row) -> int:
+        return self._sums.hash(row.key, row.entry.kind, row.entry.seq, row.signature)
+
+    def _sum_all(self) -> None:
+        """Make all sums anew from the rows."""
+        self._sums.clear()
+        for row in self.rows():
+            self._sums.add(row.key, self._hash(row))
+        self._sums.write()
+
+    def _add_folder(self, key: bytes) -> None:
+        self._sums.add_folder(key, sum(self._hash(row) for row in self.children(key)))
 
     def chunks_of(self, content: bytes) -> bytes:
         """The chunk list of a content id of several chunks, or b"" when it is not known."""

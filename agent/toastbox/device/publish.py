@@ -133,6 +133,7 @@ class Publisher:
                 self._index.drop_intents(self._batch)
         if self._all_flushed:
             self._intents = 0
+        self._rows = []  # of no use any more, and they are as many as the batch
         self._folder.forget()
         self.echo.published()
 

@@ -1,8 +1,10 @@
 """From a look at the folder to proposals: what changed here since the last agreement with the hub.
 
-Rows and the walk of the folder come in the same order and are merged; a path that could not be looked at, is ignored
-or is held back hides everything below it, which is never taken for a deletion. Deletions go last, after they have been
-counted: a folder that has emptied itself is not believed (core/guard.py).
+A folder that shows the sum that its rows have (native/sums.py) is unchanged: of a million unchanged files none comes
+to Python. Of the others the rows and the names come in the same order and are merged. A folder that is new is walked
+with all below it. A path that could not be looked at, is ignored or is held back hides everything below it, which is
+never taken for a deletion. Deletions go last, after they have been counted: a folder that has emptied itself is not
+believed (core/guard.py).
 """
 
 import errno
@@ -21,8 +23,10 @@ from toastbox.device.report import Report
 from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import CHUNK_MAX, FileChanged, Proposal, Sender
 from toastbox.errors import SafetyRefused
+from toastbox.native.sums import Sum
 
 MAX_TARGET = 4095
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL)  # its owner was at it
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
 LARGE = 2 * CHUNK_MAX  # may be read in more than one piece: one too fresh to be trusted is waited for, or it is torn
@@ -56,6 +60,7 @@ class Pusher:
         self._gone: list[bytes] = []
         self._gone_count = 0
         self._hidden: bytes | None = None
+        self._unlisted: bytes | None = None  # all that begins with this is in a folder that cannot be listed
         self._seen_any = False
         self._was_filled = False  # this run has seen something in the folder: it can only have been emptied since
         self.racy: dict[bytes, None] = {}
@@ -90,6 +95,7 @@ class Pusher:
             self._sender.abandon()
             raise
         finally:
+            self._folder.end_looking()
             self._settle()
 
     # --- scanning
@@ -99,7 +105,7 @@ class Pusher:
         self._report.forget_reasons()
         self._report.held_deletes = 0
         self._was_filled, self._seen_any = self._was_filled or self._seen_any, False
-        self._compare(self._index.rows(), self._folder.walk(b"", self._enter))
+        self._scan_tree(b"")
         if not self._seen_any and not self._was_filled and len(self._index) and not self.accept_deletes:
             raise SafetyRefused(
                 "the folder is empty but was not: nothing is deleted; if you emptied it, use --accept-deletes"
@@ -116,8 +122,47 @@ class Pusher:
         was_folder = row is not None and row.entry.kind == FOLDER
         is_folder = seen is not None and seen.kind == FOLDER
         if (tree or not (was_folder and is_folder)) and (was_folder or is_folder) and self._hidden is None:
-            walk = self._folder.walk(path, self._enter) if is_folder else iter(())
-            self._compare(self._index.rows(key_of(path)) if was_folder else iter(()), walk)
+            if was_folder and is_folder:
+                self._scan_tree(key_of(path))
+            else:
+                walk = self._folder.walk(path, self._enter) if is_folder else iter(())
+                self._compare(self._index.rows(key_of(path)), walk)
+
+    def _scan_tree(self, top: bytes) -> None:
+        """Look at a folder that is known, and at all known ones below it."""
+        self._unlisted = None
+        for folders in self._index.folders(top):
+            found = self._folder.sums([path_of(key) for key, _ in folders], self._index.sum_key)
+            for (key, known), now in zip(folders, found, strict=True):
+                if now.total == known and not now.error and not now.foreign:
+                    self._seen_any = self._seen_any or now.names > 0
+                elif not self._is_unlisted(key) and not self._is_hidden(path_of(key) + b"/"):
+                    self._scan_folder(key, now)
+
+    def _scan_folder(self, folder: bytes, now: Sum) -> None:
+        """Look at everything in one folder, and at all below those that are new."""
+        path = path_of(folder)
+        there = self._folder.lstat(path) if folder and now.error in NOT_THERE else None
+        if now.foreign or (there is not None and there.kind == OTHER):
+            self._unlisted = folder + b"\0"
+            self._report.hold(path, there.reason if there is not None else "on another file system")
+            return
+        gone = now.error in NOT_THERE and (there is None or there.kind != FOLDER)
+        self._hidden, known = None, False
+        for row, seen in diff.merge(self._index.children(folder), iter(()) if gone else self._folder.children(path)):
+            known = True
+            self._visit(row, seen)
+            is_new = seen is not None and seen.kind == FOLDER and (row is None or row.entry.kind != FOLDER)
+            if is_new and seen is not None and self._hidden is None:
+                self._compare(self._index.rows(seen.key), self._folder.walk(seen.path, self._enter))
+        if self._hidden == folder + b"\0":
+            self._unlisted = self._hidden
+        elif gone and not known:
+            self._index.forget_folder(folder)
+
+    def _is_unlisted(self, key: bytes) -> bool:
+        """Whether a folder above could not be listed: what is below it may be there all the same."""
+        return self._unlisted is not None and key.startswith(self._unlisted)
 
     def _scan_parents(self, path: bytes) -> None:
         """The journal wants folders before what is in them."""

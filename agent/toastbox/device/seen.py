@@ -79,3 +79,8 @@ class Seen:
             other.mtime_ns,
             other.kind,
         )
+
+
+def unreadable(path: bytes, error: OSError) -> Seen:
+    """A folder of which nothing can be said."""
+    return Seen(path, 0o040000, 0, 0, 0, 0).leave_alone(f"cannot be listed: {error.strerror}")

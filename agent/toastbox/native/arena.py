@@ -87,6 +87,10 @@ class Region(_Part):
         finally:
             self.release(mark)
 
+    def is_half_full(self) -> bool:
+        """Whether more than half is taken."""
+        return int(self.region.in_use) * 2 > int(self.region.size)
+
     def view(self, pointer: Any, size_bytes: int) -> memoryview:
         """size_bytes of the mapping from a C pointer into this region."""
         return self._memory.view(pointer, size_bytes)

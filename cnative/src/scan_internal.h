@@ -1,0 +1,26 @@
+/* What scan.c and sum.c share: reading a directory and looking at a name. */
+#ifndef TOASTBOX_SCAN_INTERNAL_H
+#define TOASTBOX_SCAN_INTERNAL_H
+
+#include "toastbox_linux.h"
+
+#include <sys/stat.h>
+
+enum { DENTS_SIZE = 32768 };
+
+/* The kernel's linux_dirent64 up to its name. */
+struct dent {
+    uint64_t inode;
+    int64_t next;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+/* getdents64(2): bytes read, 0 at the end, negative with errno. */
+long tbx_dents_read(int fd, uint8_t *dents, size_t size);
+
+/* Fills all but the name's size. 0: filled; 1: the name is gone; or an error. */
+int tbx_record_fill(tbx_record *record, int fd, const char *name);
+
+#endif
