@@ -28,6 +28,7 @@ demo: setup ## A hub and two devices keep a real folder equal (KEEP=1: stays up)
 
 test: setup need-test ## All tests
 	$(MAKE) -C cnative test-c symbols
+	$(BIN)/python -m tools.cross.micropython
 	$(PYTEST) -n $(WORKERS) --dist worksteal
 
 lint: setup ## Style and types: ruff, mypy --strict, strict C
@@ -43,6 +44,12 @@ bench: setup ## Measure against Syncthing, rsync, lsyncd and Unison (root; BENCH
 
 sizes: setup need-cross ## Code, static memory and stack of the C core on six processors (SIZES=--renew: new baseline)
 	$(BIN)/python -m tools.cross.sizes $(SIZES)
+
+natmod: setup need-cross ## The native module for MicroPython into build/natmod, its sizes and speed
+	$(BIN)/python -m tools.cross.natmod
+
+test-mcu: natmod need-mcu ## The native module and core's tests on emulated Cortex-M0 and M3
+	$(PYTEST) -m mcu tests/mcu
 
 test-core: setup ## Decisions, under CPython and MicroPython
 	$(PYTEST) tests/core
@@ -88,18 +95,20 @@ clean: ## Remove everything that was made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(MAKE) -C cnative clean
 
-.PHONY: need-test need-cross sizes
-need-test:
-	@tools/setup.sh need ip=iproute2 nm=binutils arm-linux-gnueabi-gcc=gcc-arm-linux-gnueabi \
-	    arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
-	    qemu-arm-static=qemu-user-static
-	@tools/setup.sh cross-libc armel=arm-linux-gnueabi armhf=arm-linux-gnueabihf arm64=aarch64-linux-gnu
+.PHONY: need-test need-cross need-mcu sizes natmod test-mcu
+need-test: need-cross
+	@tools/setup.sh need ip=iproute2 nm=binutils
 	@tools/setup.sh clang
 
 need-cross:
 	@tools/setup.sh need x86_64-linux-gnu-gcc=gcc arm-linux-gnueabi-gcc=gcc-arm-linux-gnueabi \
 	    arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
-	    qemu-arm-static=qemu-user-static
+	    qemu-arm-static=qemu-user-static dpkg-source=dpkg-dev
+	@tools/setup.sh cross-libc armel=arm-linux-gnueabi armhf=arm-linux-gnueabihf arm64=aarch64-linux-gnu
+
+need-mcu:
+	@tools/setup.sh need qemu-system-arm=qemu-system-arm arm-none-eabi-gcc=gcc-arm-none-eabi
+	@tools/setup.sh newlib
 
 $(VENV)/.made: tools/setup.sh
 	python=$$(tools/setup.sh python) && "$$python" -m venv $(VENV)

@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh python           a Python of at least 3.11 that can make a venv and build extensions; prints it
 #   tools/setup.sh need CMD=PKG...  every command CMD, which Debian's package PKG brings
+#   tools/setup.sh newlib           a C library for arm-none-eabi-gcc, which has none of its own
 #   tools/setup.sh clang            a clang that can link sanitizers and fuzzers (Debian has their run-time apart)
 #
 # As root on Debian what is missing is installed; otherwise it is named, with the command to type, and the exit code
@@ -90,10 +91,15 @@ ready_clang() {
     can_fuzz || { echo "setup: this clang cannot link -fsanitize=fuzzer,address,undefined" >&2; exit 1; }
 }
 
+has_newlib() {
+    echo '#include <string.h>' | arm-none-eabi-gcc -E -o /dev/null -x c - 2>/dev/null
+}
+
 case "${1:-}" in
 clang) ready_clang ;;
+newlib) has_newlib || install libnewlib-arm-none-eabi ;;
 python) ready_python ;;
 cross-libc) shift; cross_libc "$@" ;;
 need) shift; PATH="$PATH:/usr/sbin:/sbin" need "$@" ;;
-*) echo "usage: tools/setup.sh python | clang | need COMMAND=PACKAGE... | cross-libc ARCH=COMPILER..." >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh python | clang | newlib | need COMMAND=PACKAGE... | cross-libc ARCH=COMPILER..." >&2; exit 2 ;;
 esac

@@ -46,7 +46,10 @@ def mirror(sources: tuple[Path, ...] = SOURCES) -> str:
 
 
 class Apt:
-    """One release in a folder of its own. Lists are fetched once; remove the folder to have them anew."""
+    """One release in a folder of its own. Lists are fetched once; remove the folder to have them anew.
+
+    architectures: whose packages are wanted; with none of them only sources can be had, and half as much is fetched.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Apt:
         architectures: tuple[str, ...] = ARCHITECTURES,
     ) -> None:
         self.release = release
+        self._types = ("deb", "deb-src") if architectures else ("deb-src",)
         self._architectures = "".join(f'"{name}";' for name in architectures)
         self.folder = (folder / f"apt-{release}-{'-'.join(components)}").absolute()
         self._source = f"[signed-by={KEYRING}] {mirror()} {release} {' '.join(components)}"
@@ -63,7 +67,7 @@ class Apt:
     def _write_settings(self) -> None:
         for name in ("lists/partial", "cache/archives/partial"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        (self.folder / "sources.list").write_text(f"deb {self._source}\ndeb-src {self._source}\n")
+        (self.folder / "sources.list").write_text("".join(f"{kind} {self._source}\n" for kind in self._types))
         (self.folder / "apt.conf").write_text(
             f"""Dir::State::Lists "{self.folder}/lists";
 Dir::State::Status "{self.folder}/status";
