@@ -381,6 +381,62 @@ def test_interrupted_download_goes_on_where_it_stopped(trio: Trio, monkeypatch: 
     assert before > 3_000_000 and b.remote.fetched - before < 8_000_000 - before + 600_000
 
 
+def held(device: LocalDevice) -> dict[bytes, str]:
+    return dict(device.engine.report.reasons())
+
+
+def look(device: LocalDevice, *paths: bytes) -> bool:
+    """Sync with what a watcher would tell."""
+    for path in paths:
+        device.engine.dirty.add(path, False)
+    return device.engine.cycle()
+
+
+def test_reasons_go_with_what_they_were_about(trio: Trio) -> None:
+    _, a, _ = trio
+    os.mkfifo(a.root / "pipe")
+    (a.root / "d").mkdir()
+    strange = os.fsencode(a.root) + b"/d/bad\xff"
+    Path(os.fsdecode(strange)).write_bytes(b"1")
+    a.sync()
+    assert sorted(held(a)) == [b"d/bad\xff", b"pipe"]
+    (a.root / "pipe").unlink()
+    shutil.rmtree(a.root / "d")
+    assert look(a, b"pipe", b"d", b"never-there") and held(a) == {}
+    os.mkfifo(a.root / "pipe")
+    look(a, b"pipe")
+    (a.root / "pipe").unlink()
+    a.write("pipe", b"a file now")
+    assert look(a, b"pipe") and held(a) == {}
+
+
+def test_what_was_in_the_way_of_an_entry_goes(trio: Trio) -> None:
+    _, a, b = trio
+    a.sync()
+    os.mkfifo(b.root / "x")
+    a.write("x", b"content")
+    settle(a, b)
+    assert held(b) == {b"x": "neither file, folder nor link"}
+    (b.root / "x").unlink()
+    assert look(b, b"x") and held(b) == {}
+    assert a.tree() == b.tree()
+
+
+def test_edit_by_one_name_of_a_hard_link_is_one_of_the_other(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x", b"before")
+    os.link(a.root / "x", a.root / "y")
+    settle(a, b)
+    time.sleep(0.05)
+    a.engine.confirm()
+    with (a.root / "x").open("ab") as file:
+        file.write(b" and after")
+    assert look(a, b"x")
+    settle(b)
+    assert (b.root / "y").read_bytes() == b"before and after"
+    assert a.tree() == b.tree()
+
+
 @contextmanager
 def failing(owner: object, name: str, error: Exception) -> Iterator[None]:
     """While this lasts, a method raises."""
@@ -391,10 +447,6 @@ def failing(owner: object, name: str, error: Exception) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, fail)
         yield
-
-
-def held(device: LocalDevice) -> dict[bytes, str]:
-    return dict(device.engine.report.reasons())
 
 
 @pytest.mark.parametrize("killed", [False, True])

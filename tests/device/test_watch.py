@@ -294,3 +294,19 @@ def test_own_folder_is_watched_and_others_files_in_it_are_found(watched):
     assert watched.changes() == {b"new/theirs": True}
     (new / "theirs/file").touch()
     assert watched.changes() == {b"new/theirs/file": False}
+
+
+def test_tree_too_deep_to_be_named_is_left_alone_and_the_rest_is_told(watched):
+    (watched.root / "deep").mkdir()
+    watched.changes()
+    descriptor = os.open(watched.root / "deep", os.O_RDONLY)
+    for _ in range(18):
+        os.mkdir("d" * 250, dir_fd=descriptor)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    (watched.root / "file").write_bytes(b"x")
+    changes = watched.changes()
+    assert b"file" in changes and b"deep/" + b"d" * 250 in changes
+    assert len(watched.watcher) < 2 + 3 + 18

@@ -142,8 +142,7 @@ class Agent:
     def _watch(self) -> None:
         if self._watcher.fd >= 0:
             self._loop.add_reader(self._watcher.fd, self._on_watch)
-        if self._watcher.trouble:
-            self._rescan = self._loop.call_later(RESCAN_S, self._on_rescan)
+        self._plan_rescan()
 
     def _unwatch(self) -> None:
         for timer in (self._timer, self._rescan):
@@ -154,7 +153,12 @@ class Agent:
         self._watcher.close()
 
     def _on_watch(self) -> None:
-        self._watcher.read()
+        try:
+            self._watcher.read()
+        except Exception as error:  # what was to be told is lost
+            self._end(error)
+            return
+        self._plan_rescan()
         self._look()
 
     def _look(self) -> None:
@@ -173,12 +177,21 @@ class Agent:
 
     def _rewatch(self) -> None:
         """Other folders are to be watched: the ignore rules changed, or more watches may be had by now."""
-        self._watcher.rewatch()
+        try:
+            self._watcher.rewatch()
+        except Exception as error:
+            self._end(error)
+        self._plan_rescan()
+
+    def _plan_rescan(self) -> None:
+        """Where the watches do not reach, look at everything now and then."""
+        if self._watcher.trouble and self._rescan is None:
+            self._rescan = self._loop.call_later(RESCAN_S, self._on_rescan)
 
     def _on_rescan(self) -> None:
-        self._rewatch()
+        self._rescan = None
         self._worker.look_at(Dirty(everything=True))
-        self._rescan = self._loop.call_later(RESCAN_S, self._on_rescan)
+        self._rewatch()
 
     # --- commands
 

@@ -119,7 +119,11 @@ class Engine:
             try:
                 self._puller.pull()
                 self._load_rules()
-                if not self._push():
+                again = self._push()
+                if self._pusher.freed:
+                    self._pusher.freed = False
+                    self.retry_held()
+                elif not again:
                     break
             except EpochChanged as changed:
                 self._index.forget_revisions(changed.epoch)

@@ -68,18 +68,20 @@ class Pusher:
         self._in_full: set[bytes] = set()  # the hub does not have what we thought it has of these
         self.again = False
         self.behind = 0
+        self.freed = False
         self.accept_deletes = False
         self.held_back = Dirty()  # deletions that the hub takes for too many in one go
 
     def push(self, roots: Iterable[tuple[bytes, bool]], everything: bool, epoch: int) -> None:
         """Propose what changed at these paths. Afterwards `again` says whether to pull and decide again.
 
-        behind: a revision that the hub has and this device has lost sight of, 0 if none.
+        behind: a revision that the hub has and this device has lost sight of, 0 if none. freed: what was in the way of
+        something that is held back is gone.
         Raises SafetyRefused (nothing was deleted), DeviceFailing, and what the hub raises.
         """
         self._folder.check()
         self._gone, self._gone_count, self._hidden = [], 0, None
-        self.again, self.behind = False, 0
+        self.again, self.behind, self.freed = False, 0, False
         self._sender.epoch = epoch
         self._sender.flags = int(self.accept_deletes)
         try:
@@ -116,7 +118,12 @@ class Pusher:
         if self._is_hidden(path):
             return
         row, seen = self._index.get(key_of(path)), self._folder.lstat(path)
-        if seen is not None:
+        if seen is None:
+            self._report.release_below(path)
+            self.freed = self.freed or bool(self._index.why_held(key_of(path)))
+            if row is None:
+                return
+        else:
             self._scan_parents(path)
         self._visit(row, seen)
         was_folder = row is not None and row.entry.kind == FOLDER
@@ -202,6 +209,7 @@ class Pusher:
         elif seen is None:
             self._note_gone(key)
         else:
+            self._report.release(path)
             self._propose(row, seen)
 
     def _why_not(self, path: bytes, seen: Seen | None) -> str | None:
@@ -286,8 +294,14 @@ class Pusher:
         """Whether the file is one that had another path: then nothing is read, and nothing sent twice."""
         for old in self._index.by_inode(seen.inode):
             known = old.signature
+            if old.key == seen.key:
+                continue
+            now = self._folder.lstat(old.entry.path)
+            if now is not None and now.inode == seen.inode and now.signature != known:
+                self._changed(old.entry.path)  # another name of the same file: the watcher was told of one only
+                self.again = True
             same = known.size == seen.size and known.mtime_ns == seen.mtime_ns and old.entry.seq > 0
-            if not same or old.key == seen.key or self._folder.lstat(old.entry.path) is not None:
+            if not same or now is not None:
                 continue
             seen = self._look_again(seen)
             entry.flags |= PAIR

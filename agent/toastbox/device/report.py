@@ -31,6 +31,12 @@ class Report:
     def release(self, path: bytes) -> None:
         self._reasons.pop(path, None)
 
+    def release_below(self, path: bytes) -> None:
+        """Nothing is there any more."""
+        below = path + b"/"
+        for held in [held for held in self._reasons if held == path or held.startswith(below)]:
+            del self._reasons[held]
+
     def forget_reasons(self) -> None:
         """A whole scan finds again what still holds."""
         self._reasons.clear()

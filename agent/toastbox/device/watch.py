@@ -40,7 +40,8 @@ _FOLDER_MASK = _APPEARS | _LEAVES | _WRITES | posix.IN_EXCL_UNLINK
 _ROOT_MASK = _FOLDER_MASK | posix.IN_DELETE_SELF | posix.IN_MOVE_SELF
 _ROOT_ENDS = posix.IN_DELETE_SELF | posix.IN_MOVE_SELF | posix.IN_UNMOUNT
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES)
+_NOT_OURS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+_NO_WATCH = (errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 Expected = tuple[int, int, int, int]
 
@@ -220,7 +221,10 @@ class Watcher:
             try:
                 fd = posix.open_beneath(self._root_fd, path or b".", _OPEN_FOLDER)
             except OSError as error:
-                if error.errno in _VANISHED:
+                if error.errno in _NOT_OURS:  # gone, or the look at the folder says why it is left alone
+                    continue
+                if error.errno in _NO_WATCH:
+                    self._unwatched += 1
                     continue
                 raise DeviceFailing(f"cannot look at {os.fsdecode(path)!r}: {error.strerror}") from error
             try:
@@ -250,7 +254,7 @@ class Watcher:
             mask = _FOLDER_MASK if path else _ROOT_MASK
             self._paths[posix.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % fd, mask)] = path
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.ENOMEM):
+            if error.errno not in _NO_WATCH:
                 raise
             self._unwatched += 1
 
