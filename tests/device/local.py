@@ -3,7 +3,10 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from toastbox.core.bundle import BundleReader
 from toastbox.device.engine import Engine
@@ -168,3 +171,36 @@ def _tree(root: Path, folder: Path) -> Iterator[tuple[str, tuple[str, object]]]:
         elif entry.is_file():
             found = entry.stat()
             yield name, ("file", (entry.read_bytes(), bool(found.st_mode & 0o100), found.st_mtime_ns))
+
+
+Trio = tuple[LocalHub, LocalDevice, LocalDevice]
+
+
+def settle(*devices: LocalDevice) -> None:
+    """Sync often enough for everything to come round; in the end all are in step."""
+    for _ in range(4):
+        in_step = [device.sync() for device in devices]
+    assert all(in_step), "does not settle"
+
+
+def held(device: LocalDevice) -> dict[bytes, str]:
+    return dict(device.engine.report.reasons())
+
+
+def look(device: LocalDevice, *paths: bytes) -> bool:
+    """Sync with what a watcher would tell."""
+    for path in paths:
+        device.engine.dirty.add(path, False)
+    return device.engine.cycle()
+
+
+@contextmanager
+def failing(owner: object, name: str, error: Exception) -> Iterator[None]:
+    """While this lasts, a method raises."""
+
+    def fail(*arguments: object) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, fail)
+        yield

@@ -243,6 +243,9 @@ class Folder:
     def stage_names(self) -> list[str]:
         return os.listdir(self._stage)
 
+    def stage_rename(self, name: str, new_name: str) -> None:
+        os.rename(name, new_name, src_dir_fd=self._stage, dst_dir_fd=self._stage)
+
     def stage_remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._stage)

@@ -21,7 +21,7 @@ from toastbox.core.plan import Plan
 from toastbox.device.folder import Folder, gone_name
 from toastbox.device.index import NO_SIGNATURE, Index
 from toastbox.device.interfaces import Clock
-from toastbox.device.receive import NO_ROOM, Target
+from toastbox.device.receive import NO_ROOM, PARTIAL, Target
 from toastbox.device.seen import Seen, freshness_ns
 from toastbox.errors import DeviceFailing
 
@@ -105,6 +105,7 @@ class Publisher:
         self._rows, self.again = [], []
         self._losers.clear()
         ready = self._ready(targets)
+        self._name_anew(ready)
         for path, new_path in plan.aside:
             if path not in ready or path not in seen or seen[path].kind == FOLDER:
                 self.move_aside(path, new_path, remote[path].seq)
@@ -157,6 +158,16 @@ class Publisher:
             if not target.complete:
                 self._held(target.entry, target.failed or "not complete")
         return {target.entry.path: target for target in targets if target.complete}
+
+    def _name_anew(self, ready: dict[bytes, Target]) -> None:
+        """Name large files once more, as nothing else is in this run: an intent that outlives its batch must not be
+        taken for one of a later transfer of the same content to the same path, which may be cut off anywhere.
+        """
+        for number, target in enumerate(ready.values()):
+            if target.name.startswith(PARTIAL):
+                name = f"new{self._batch}-{number}"
+                self._folder.stage_rename(target.name, name)
+                target.name = name
 
     def move_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
         """Move a local version out of the journal's way; it is proposed under its new name.

@@ -73,11 +73,12 @@ class Seen:
 
     def same_file(self, other: "Seen") -> bool:
         """Same inode, unchanged but for its name: a rename alters the ctime."""
-        return (self.inode, self.size, self.mtime_ns, self.kind) == (
+        return (self.inode, self.size, self.mtime_ns, self.kind, self.flags) == (
             other.inode,
             other.size,
             other.mtime_ns,
             other.kind,
+            other.flags,
         )
 
 

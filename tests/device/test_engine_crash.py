@@ -1,0 +1,75 @@
+"""What happens just then: the connection breaks, the process dies, a user is at it between two steps."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from local import LocalDevice, Trio, settle
+
+
+def break_after(device: LocalDevice, chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the next fetch end early."""
+    fetch = device.remote.fetch
+
+    def breaking(hashes: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        for number, item in enumerate(fetch(hashes)):
+            if number == chunks:
+                raise ConnectionError("cut")
+            yield item
+
+    monkeypatch.setattr(device.remote, "fetch", breaking)
+
+
+def test_interrupted_download_goes_on_where_it_stopped(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    a.write("large", os.urandom(8_000_000))
+    a.sync()
+    break_after(b, 60, monkeypatch)
+    with pytest.raises(ConnectionError):
+        b.sync()
+    monkeypatch.undo()
+    before = b.remote.fetched
+    b.restart()
+    settle(b)
+    assert a.tree() == b.tree()
+    assert before > 3_000_000 and b.remote.fetched - before < 8_000_000 - before + 600_000
+
+
+def test_half_a_file_is_not_taken_for_one_that_was_replaced(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    data = os.urandom(8_000_000)
+    a.write("large", data)
+    settle(a, b)
+    (a.root / "large").unlink()
+    settle(a, b)
+    a.write("large", data)
+    a.sync()
+    break_after(b, 60, monkeypatch)
+    with pytest.raises(ConnectionError):
+        b.sync()
+    monkeypatch.undo()
+    b.restart()
+    assert b.tree() == {}
+    settle(a, b)
+    assert a.tree() == b.tree() and list(b.tree()) == ["large"]
+
+
+def test_executable_bit_set_right_after_publishing_is_noticed(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    a.write("x", b"content")
+    os.utime(a.root / "x", (1, 1))
+    a.sync()
+    publish = b.folder.publish
+
+    def publish_and_change(*arguments: object) -> bool:
+        done = publish(*arguments)  # type: ignore[arg-type]
+        (b.root / "x").chmod(0o755)
+        return done
+
+    monkeypatch.setattr(b.folder, "publish", publish_and_change)
+    b.engine.cycle()
+    monkeypatch.undo()
+    b.restart()
+    settle(b, a)
+    assert a.tree() == b.tree() and (a.root / "x").stat().st_mode & 0o111 == 0o111

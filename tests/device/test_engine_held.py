@@ -1,0 +1,122 @@
+"""What cannot be had or may not go yet: held back, said, tried again, on real folders."""
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from local import Trio, failing, held, look, settle
+from toastbox.device import engine
+from toastbox.errors import HubUnreachable
+
+
+def test_reasons_go_with_what_they_were_about(trio: Trio) -> None:
+    _, a, _ = trio
+    os.mkfifo(a.root / "pipe")
+    (a.root / "d").mkdir()
+    strange = os.fsencode(a.root) + b"/d/bad\xff"
+    Path(os.fsdecode(strange)).write_bytes(b"1")
+    a.sync()
+    assert sorted(held(a)) == [b"d/bad\xff", b"pipe"]
+    (a.root / "pipe").unlink()
+    shutil.rmtree(a.root / "d")
+    assert look(a, b"pipe", b"d", b"never-there") and held(a) == {}
+    os.mkfifo(a.root / "pipe")
+    look(a, b"pipe")
+    (a.root / "pipe").unlink()
+    a.write("pipe", b"a file now")
+    assert look(a, b"pipe") and held(a) == {}
+
+
+def test_what_was_in_the_way_of_an_entry_goes(trio: Trio) -> None:
+    _, a, b = trio
+    a.sync()
+    os.mkfifo(b.root / "x")
+    a.write("x", b"content")
+    settle(a, b)
+    assert held(b) == {b"x": "neither file, folder nor link"}
+    (b.root / "x").unlink()
+    assert look(b, b"x") and held(b) == {}
+    assert a.tree() == b.tree()
+
+
+def test_edit_by_one_name_of_a_hard_link_is_one_of_the_other(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x", b"before")
+    os.link(a.root / "x", a.root / "y")
+    settle(a, b)
+    time.sleep(0.05)
+    a.engine.confirm()
+    with (a.root / "x").open("ab") as file:
+        file.write(b" and after")
+    assert look(a, b"x")
+    settle(b)
+    assert (b.root / "y").read_bytes() == b"before and after"
+    assert a.tree() == b.tree()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_is_held_back_stays_so_while_the_hub_is_out_of_reach(trio: Trio, killed: bool) -> None:
+    _, a, b = trio
+    a.write("x", b"content")
+    a.sync()
+    with failing(b.folder, "write_at", OSError(errno.ENOSPC, "full")):
+        b.sync()
+    assert held(b) == {b"x": "no room on this device"}
+    with failing(b.remote, "fetch", HubUnreachable("gone")), pytest.raises(HubUnreachable):
+        b.engine.retry_held()
+    if killed:
+        b.restart()
+    b.engine.retry_held()
+    assert b.sync() and held(b) == {}
+    assert a.tree() == b.tree()
+
+
+def test_everything_held_back_is_tried_again(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    monkeypatch.setattr(engine, "RETRIED", 7)
+    for number in range(40):
+        a.write(f"{number}", b"content %d" % number)
+    a.sync()
+    with failing(b.folder, "write_at", OSError(errno.ENOSPC, "full")):
+        b.sync()
+    assert len(held(b)) == 40
+    b.engine.retry_held()
+    assert b.sync() and held(b) == {}
+    assert a.tree() == b.tree()
+
+
+def test_what_does_not_fit_is_not_fetched_again(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    a.write("x", b"content")
+    a.sync()
+    with failing(b.folder, "write_at", OSError(errno.ENOSPC, "full")):
+        b.sync()
+    fetched = b.remote.fetched
+    monkeypatch.setattr(b.folder, "free_bytes", lambda: 1000)
+    b.engine.retry_held()
+    assert b.sync() and held(b) == {b"x": "no room on this device"}
+    assert b.remote.fetched == fetched
+
+
+def test_deletions_held_by_the_hub_are_proposed_again(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, a, b = trio
+    for number in range(100):
+        a.write(f"{number}", b"content %d" % number)
+    settle(a, b)
+    for first, last in ((0, 40), (40, 60)):
+        for number in range(first, last):
+            (a.root / f"{number}").unlink()
+        assert a.sync()
+    settle(b)
+    assert a.engine.holds_deletes and a.engine.report.held_deletes == 20
+    assert len(b.tree()) == 60
+    later = time.monotonic() + 61
+    monkeypatch.setattr(hub.service._judge._guard, "_monotonic", lambda: later)
+    a.engine.retry_deletes()
+    assert a.engine.cycle() and not a.engine.holds_deletes
+    settle(b)
+    assert a.tree() == b.tree() and len(b.tree()) == 40
