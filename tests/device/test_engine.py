@@ -1,5 +1,6 @@
 """The device's loop on real folders, against the real hub service."""
 
+import errno
 import os
 import shutil
 from pathlib import Path

@@ -10,7 +10,8 @@ import pytest
 
 from local import Trio, failing, held, look, settle
 from toastbox.device import engine
-from toastbox.errors import HubUnreachable
+from toastbox.device.index import Index
+from toastbox.errors import DeviceFailing, DeviceFull, HubUnreachable
 
 
 def test_reasons_go_with_what_they_were_about(trio: Trio) -> None:
@@ -120,3 +121,30 @@ def test_deletions_held_by_the_hub_are_proposed_again(trio: Trio, monkeypatch: p
     assert a.engine.cycle() and not a.engine.holds_deletes
     settle(b)
     assert a.tree() == b.tree() and len(b.tree()) == 40
+
+
+def test_full_disk_of_the_index_undoes_and_goes_on_later(trio: Trio) -> None:
+    _, a, b = trio
+    a.write("x", b"1")
+    b.write("y", b"2")
+    settle(a, b)
+    for number in range(300):
+        a.write(f"from-a/{number}", b"content %d" % number)
+        b.write(f"from-b/{number}", b"content %d" % number)
+    a.sync()
+    pages = b.index._db.execute("PRAGMA page_count").fetchone()[0]
+    b.index._db.execute(f"PRAGMA max_page_count = {pages}")
+    for _ in range(3):
+        with pytest.raises(DeviceFull):
+            b.sync()
+    assert len(b.index) == b.index._db.execute("SELECT count(*) FROM entry").fetchone()[0]
+    b.index._db.execute("PRAGMA max_page_count = 1000000")
+    settle(b, a)
+    assert a.tree() == b.tree() and len(b.tree()) == 604
+
+
+def test_damaged_index_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(DeviceFailing, match="remove it"):
+        Index(str(path))

@@ -11,7 +11,7 @@ from toastbox.device.dirty import Dirty
 from toastbox.device.interfaces import SystemClock
 from toastbox.device.report import Report
 from toastbox.device.worker import Worker
-from toastbox.errors import AccessDenied, HubUnreachable
+from toastbox.errors import AccessDenied, DeviceFull, HubUnreachable
 
 WAIT_S = 10.0
 
@@ -28,7 +28,7 @@ class NotedEngine:
         self.unconfirmed = False
         self.holds_deletes = False
         self.held_once = False
-        self.fails = 0
+        self.fails = self.no_starts = 0
         self.error: Exception = HubUnreachable("gone")
         self.calls: list[str] = []
         self.called = threading.Condition()
@@ -40,6 +40,9 @@ class NotedEngine:
 
     def start(self) -> None:
         self._call("start")
+        self.no_starts -= 1
+        if self.no_starts >= 0:
+            raise DeviceFull("no room")
 
     def confirm(self) -> None:
         self._call("confirm")
@@ -132,3 +135,12 @@ def test_device_that_is_denied_waits_long(engine: NotedEngine, worker: Worker) -
     worker.stop()
     worker.join(WAIT_S)
     assert worker._patience_s() == module.DENIED_RETRY_S and engine.report.state == "denied"
+
+
+def test_start_on_a_full_disk_is_tried_again(
+    engine: NotedEngine, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_BASE_S", 0.01)
+    engine.no_starts = 2
+    worker.start()
+    assert engine.wait_for(5) == ["start", "start", "start", "retry held", "cycle"]

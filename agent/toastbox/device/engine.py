@@ -102,10 +102,11 @@ class Engine:
 
     def start(self) -> None:
         """Take up what a crash left. Raises SafetyRefused, DeviceFailing."""
-        self._folder.check()
-        self._recovery.run()
-        self._load_rules()
-        self._tell()
+        with self._index.guarded():
+            self._folder.check()
+            self._recovery.run()
+            self._load_rules()
+            self._tell()
 
     def cycle(self, accept_deletes: bool = False) -> bool:
         """Pull and push until nothing is left, or MAX_ROUNDS. True when in step.
@@ -114,6 +115,14 @@ class Engine:
         stays dirty then.
         """
         self._pusher.accept_deletes = accept_deletes
+        with self._index.guarded():
+            self._go_round()
+            if self.in_step:
+                self._drop_partials()
+            self._tell()
+        return self.in_step
+
+    def _go_round(self) -> None:
         for _ in range(MAX_ROUNDS):
             self._folder.forget()
             try:
@@ -128,10 +137,6 @@ class Engine:
             except EpochChanged as changed:
                 self._index.forget_revisions(changed.epoch)
                 self.dirty.everything = True
-        if self.in_step:
-            self._drop_partials()
-        self._tell()
-        return self.in_step
 
     def _tell(self) -> None:
         """Bring the report up to date with the index."""
@@ -155,7 +160,8 @@ class Engine:
 
     def confirm(self) -> None:
         """Look again at files that changed too lately to be trusted."""
-        self._pusher.confirm()
+        with self._index.guarded():
+            self._pusher.confirm()
 
     @property
     def holds_deletes(self) -> bool:
@@ -169,11 +175,12 @@ class Engine:
 
     def retry_held(self) -> None:
         """Try again what could not be applied here, some at a time."""
-        held = self._index.held(b"", RETRIED)
-        while held:
-            entries = [wire.decode_entry(record, 0, len(record))[0].entry for _, _, record in held]
-            self._puller.apply([entry for entry in entries if self._folder.has_room(entry.size)])
-            held = self._index.held(held[-1][0], RETRIED)
+        with self._index.guarded():
+            held = self._index.held(b"", RETRIED)
+            while held:
+                entries = [wire.decode_entry(record, 0, len(record))[0].entry for _, _, record in held]
+                self._puller.apply([entry for entry in entries if self._folder.has_room(entry.size)])
+                held = self._index.held(held[-1][0], RETRIED)
 
     # --- ignore rules
 

@@ -27,6 +27,8 @@ from toastbox.core.entry import FILE, FOLDER, Entry
 from toastbox.core.names import children_range, key_of, path_of
 from toastbox.device import folder_sums
 from toastbox.device.folder_sums import FolderSums
+from toastbox.device.places import Places
+from toastbox.device.storage import storage_errors
 from toastbox.errors import WrongUse
 
 SCHEMA_VERSION = 2
@@ -88,6 +90,11 @@ class Index:
     def __init__(self, path: str, cache_bytes: int = 1 << 20) -> None:
         self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
+        self._sums = FolderSums(self._db)
+        with self.guarded():
+            self._set_up(path, cache_bytes)
+
+    def _set_up(self, path: str, cache_bytes: int) -> None:
         self._db.execute(f"PRAGMA cache_size = -{max(cache_bytes >> 10, 64)}")
         self._db.execute("PRAGMA temp_store = MEMORY")
         if path != ":memory:":
@@ -95,9 +102,11 @@ class Index:
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA journal_size_limit = 1048576")
             self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        self._sums = FolderSums(self._db)
         self._migrate()
         self._sums.key = bytes.fromhex(str(self.get_meta("sum_key")))
+        self._count()
+
+    def _count(self) -> None:
         self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
         self._holds = bool(self._db.execute("SELECT count(*) FROM held").fetchone()[0])
 
@@ -144,8 +153,29 @@ class Index:
             yield
         except BaseException:
             self._sums.forget()
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Inside, what the database or a full disk refuses comes out as DeviceFull or DeviceFailing.
+
+        What was not committed is undone then: the work it was about is found again, and done again.
+        """
+        with storage_errors(self._path):
+            try:
+                yield
+            except sqlite3.Error:
+                self._undo()
+                raise
+
+    def _undo(self) -> None:
+        self._sums.forget()
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._count()
 
     @contextmanager
     def _together(self) -> Iterator[None]:
@@ -454,32 +484,3 @@ class Index:
         return self._db.execute(
             "SELECT key, reason, record FROM held WHERE key > ? ORDER BY key LIMIT ?", (after, count)
         ).fetchall()
-
-
-class Places:
-    """Where the chunks of a list are in its file. Asked for in about the order of the list, it looks at each once."""
-
-    def __init__(self, chunks: bytes) -> None:
-        self._chunks = chunks
-        self._at = self._offset = 0
-
-    def find(self, digest: bytes) -> tuple[int, int] | None:
-        """(offset, size) of a chunk with this hash, or None."""
-        if self._chunks[self._at : self._at + 32] != digest and not self._seek(digest):
-            return None
-        size = int.from_bytes(self._chunks[self._at + 32 : self._at + 36], "little")
-        place = self._offset, size
-        self._at += 36
-        self._offset += size
-        return place
-
-    def _seek(self, digest: bytes) -> bool:
-        """Go to the first chunk with this hash; stay when there is none."""
-        at = self._chunks.find(digest)
-        while at >= 0 and at % 36:
-            at = self._chunks.find(digest, at + 1)
-        if at < 0:
-            return False
-        sizes = (self._chunks[i + 32 : i + 36] for i in range(0, at, 36))
-        self._at, self._offset = at, sum(int.from_bytes(size, "little") for size in sizes)
-        return True

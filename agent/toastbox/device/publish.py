@@ -21,8 +21,9 @@ from toastbox.core.plan import Plan
 from toastbox.device.folder import Folder, gone_name
 from toastbox.device.index import NO_SIGNATURE, Index
 from toastbox.device.interfaces import Clock
-from toastbox.device.receive import NO_ROOM, PARTIAL, Target
+from toastbox.device.receive import PARTIAL, Target
 from toastbox.device.seen import Seen, freshness_ns
+from toastbox.device.storage import NO_ROOM
 from toastbox.errors import DeviceFailing
 
 FEW = 4  # staged files that are flushed one by one; more are flushed with the whole file system

@@ -13,10 +13,12 @@ from collections import OrderedDict
 from toastbox.core.content import list_of
 from toastbox.core.entry import LINK, Entry
 from toastbox.device.folder import Folder, with_executable
-from toastbox.device.index import Index, Places
+from toastbox.device.index import Index
 from toastbox.device.interfaces import PeerSource, Remote
+from toastbox.device.places import Places
 from toastbox.device.seen import Seen
 from toastbox.device.send import CHUNK_MAX
+from toastbox.device.storage import NO_ROOM
 from toastbox.errors import DamagedData, HostilePeer, HubRefused
 
 SEGMENT_CHUNKS = 2048
@@ -26,7 +28,6 @@ PARTIAL = "part"
 OPEN_TARGETS = 8
 LIST_PAGE = 16384
 NOT_THERE = "its content is missing on the hub"
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ZERO_CHUNK = hashlib.sha256(bytes(CHUNK_MAX)).digest()  # what a hole of a sparse file is made of
 
 

@@ -12,8 +12,9 @@ from toastbox.device.folder import Folder, gone_name
 from toastbox.device.index import NO_SIGNATURE, Index
 from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected, unpack_inode
 from toastbox.device.reading import fail_on_io
-from toastbox.device.receive import NO_ROOM, PARTIAL
+from toastbox.device.receive import PARTIAL
 from toastbox.device.seen import Seen
+from toastbox.device.storage import NO_ROOM
 from toastbox.errors import DeviceFull
 
 ALL_BATCHES = 1 << 62

@@ -20,8 +20,8 @@ from toastbox.core.entry import FILE, Entry
 from toastbox.core.errors import WireError
 from toastbox.core.splice import make_splice
 from toastbox.device.folder import Folder
-from toastbox.device.index import Places
 from toastbox.device.interfaces import Remote
+from toastbox.device.places import Places
 from toastbox.device.seen import Seen
 from toastbox.errors import HostilePeer
 from toastbox.native.chunker import Chunker

@@ -13,14 +13,14 @@ from toastbox.core.guard import WINDOW_S
 from toastbox.device.dirty import Dirty
 from toastbox.device.engine import Engine
 from toastbox.device.interfaces import Clock, Random
-from toastbox.errors import AccessDenied, DamagedData, HostilePeer, HubRefused, HubUnreachable
+from toastbox.errors import AccessDenied, DamagedData, DeviceFull, HostilePeer, HubRefused, HubUnreachable
 
 CONFIRM_AFTER_S = 0.03
 RETRY_BASE_S = 0.5
 RETRY_CAP_S = 60.0
 DENIED_RETRY_S = 900.0
 DELETES_RETRY_S = WINDOW_S + 5.0
-CURABLE = (HubUnreachable, HubRefused, HostilePeer, DamagedData, AccessDenied)
+CURABLE = (HubUnreachable, HubRefused, HostilePeer, DamagedData, AccessDenied, DeviceFull)
 
 
 class Worker(threading.Thread):
@@ -55,7 +55,7 @@ class Worker(threading.Thread):
         self._always_accept = accept_deletes
         self._accept_deletes = False
         self._failures = 0
-        self._denied = False
+        self._denied = self._engine_started = False
         self._retry = True  # what was held back before the start may have room now
         self._deletes_due_s: float | None = None
         self._waiters: list[threading.Event] = []
@@ -103,7 +103,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         error: Exception | None = None
         try:
-            self._engine.start()
+            self._tried(self._start_engine)
             while self._next():
                 self._round()
         except Exception as caught:  # whatever ends the thread must end the agent
@@ -150,25 +150,35 @@ class Worker(threading.Thread):
         if paused:
             report.state = "paused"
         elif not wanted and not self._failures and self._engine.unconfirmed:
-            self._engine.confirm()
+            self._tried(self._engine.confirm)
         else:
-            self._cycle(accept, retry)
+            self._tried(lambda: self._cycle(accept, retry))
         self._release(waiters)
 
-    def _cycle(self, accept_deletes: bool, retry: bool) -> None:
+    def _tried(self, step: Callable[[], None]) -> None:
+        """Do it, or know what it failed for and try again later."""
         report = self._engine.report
-        report.state = "syncing"
         try:
-            self._retry_deletes()
-            if retry:
-                self._engine.retry_held()
-            in_step = self._engine.cycle(accept_deletes)
+            step()
         except CURABLE as error:
             self._failures += 1
             self._denied = isinstance(error, AccessDenied)
-            report.state = "denied" if self._denied else "offline"
+            report.state = "denied" if self._denied else "disk full" if isinstance(error, DeviceFull) else "offline"
             report.error = str(error)
-            return
+
+    def _start_engine(self) -> None:
+        self._engine.start()
+        self._engine_started = True
+
+    def _cycle(self, accept_deletes: bool, retry: bool) -> None:
+        if not self._engine_started:
+            self._start_engine()
+        report = self._engine.report
+        report.state = "syncing"
+        self._retry_deletes()
+        if retry:
+            self._engine.retry_held()
+        in_step = self._engine.cycle(accept_deletes)
         if self._engine.holds_deletes and self._deletes_due_s is None:
             self._deletes_due_s = self._clock.monotonic_s() + DELETES_RETRY_S
         self._denied = False
