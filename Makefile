@@ -15,7 +15,7 @@ BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/src/*.h 
 C_STRICT := -std=c11 -O2 -Wall -Wextra -Wconversion -Werror
 
 .DEFAULT_GOAL := help
-.PHONY: firmware test-firmware help setup demo test lint bench test-core test-device test-hub test-native test-sim test-net test-cli test-boards fuzz \
+.PHONY: firmware test-firmware help setup demo test lint bench test-core test-device test-hub test-console test-native test-sim test-net test-cli test-boards fuzz \
     format clean
 
 help: ## This list
@@ -60,6 +60,9 @@ test-device: setup ## The device's side
 test-hub: setup ## The hub
 	$(PYTEST) tests/hub
 
+test-console: setup need-test ## The serial console: the board's side and the PC's, on pseudo-terminals
+	$(PYTEST) tests/core/both/test_console*.py tests/core/test_console_fuzz.py tests/console
+
 test-native: setup need-test ## The C core and its Python faces
 	$(MAKE) -C cnative test-c symbols
 	$(PYTEST) tests/native
@@ -97,7 +100,7 @@ clean: ## Remove everything that was made
 
 .PHONY: need-test need-cross need-mcu sizes natmod test-mcu
 need-test: need-cross
-	@tools/setup.sh need ip=iproute2 nm=binutils
+	@tools/setup.sh need ip=iproute2 nm=binutils socat=socat
 	@tools/setup.sh clang
 
 need-cross:

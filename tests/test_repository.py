@@ -25,7 +25,7 @@ ALLOWED = {
     "announce": {"addresses", "neighbours"},
     "neighbours": set(),
     "boards": {"config", "errors"},
-    "config": {"quantity", "errors"},
+    "config": {"core", "quantity", "errors"},
     "errors": set(),
     "output": {"quantity"},
     "quantity": set(),

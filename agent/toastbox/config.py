@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from toastbox import quantity
+from toastbox.core.schedule import parse_offset, parse_schedule
 from toastbox.errors import WrongUse
 
 DEFAULT_PORT = 8269  # T-B-O-X on a telephone's keys; not assigned by IANA
@@ -71,6 +72,17 @@ def _read_address(value: Any) -> str:
         raise ValueError(f'"HOST:PORT", not {value!r}')
     quantity.parse_address(value)
     return value
+
+
+def _parsed(parse: Callable[[str], Any]) -> Kind:
+    """Text that this can read."""
+
+    def read(value: Any) -> str:
+        text = _read_text(value)
+        parse(text)
+        return text
+
+    return Kind(read, _quoted)
 
 
 FLAG = Kind(_read_flag, lambda value: "true" if value else "false")
@@ -137,6 +149,13 @@ class AgentSettings:
     lan_peers: bool = setting(True, FLAG, "Give chunks to devices of this folder on the LAN, and fetch theirs.")
     limit_up: int = setting(0, size(0, 1000 * GIB), "Most bytes a second sent. 0: no limit.")
     limit_down: int = setting(0, size(0, 1000 * GIB), "Most bytes a second fetched. 0: no limit.")
+    limit_schedule: str = setting(
+        "",
+        _parsed(parse_schedule),
+        "Other limits at some times of the day: FROM-TO UP/DOWN, ... as in 08:00-18:00 100kB/1MB. Until the\n"
+        "board's clock has been set (it has no battery), the strictest of all limits counts.",
+    )
+    limit_offset: str = setting("+00:00", _parsed(parse_offset), "Of the schedule's times from UTC: +HH:MM or -HH:MM.")
     accept_deletes: bool = setting(
         False, FLAG, "Pass on the deletion of more than half of 50 or more files without asking."
     )
@@ -184,6 +203,18 @@ class HubSettings:
 def load_agent(path: Path, defaults: Mapping[str, Any] = NOTHING) -> AgentSettings:
     """Settings of the agent whose config.toml is `path`; defaults for what it does not say. Raises WrongUse."""
     return _load(AgentSettings, path, defaults)
+
+
+def with_board(settings: AgentSettings, path: Path) -> AgentSettings:
+    """What the board's console wrote goes before these settings. path: of the same form, need not be there."""
+    try:
+        named = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return settings
+    except (OSError, ValueError) as error:
+        raise WrongUse(f"{path} cannot be read ({error}): remove it, and set it again at the console") from error
+    said = _load(AgentSettings, path, NOTHING)
+    return dataclasses.replace(settings, **{name: getattr(said, name) for name in named})
 
 
 def load_hub(path: Path) -> HubSettings:

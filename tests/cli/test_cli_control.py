@@ -114,7 +114,7 @@ def test_one_connection_too_many_is_closed_and_the_others_served() -> None:
 
 @pytest.mark.usefixtures("agent")
 def test_strangers_get_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "_is_own", lambda sock: False)
+    monkeypatch.setattr(control, "is_own", lambda sock: False)
     with raw() as sock:
         assert sock.recv(1) == b""
 

@@ -38,3 +38,17 @@ def test_slices_flow(rate, slice_bytes):
 def test_no_limit_is_not_a_limit_of_nothing(rate):
     with pytest.raises(ValueError):
         make(rate)
+
+
+def test_a_limit_that_changes_while_it_counts():
+    rates = [1000.0]
+    clock = ManualClock()
+    throttle = Throttle(lambda: rates[0], clock.monotonic_s, clock.sleep)
+    throttle.spend(1250)
+    assert clock.slept == [pytest.approx(1.0)]
+    rates[0] = 0
+    throttle.spend(10**9)
+    assert len(clock.slept) == 1 and throttle.slice_bytes == 65_536
+    rates[0] = 500
+    throttle.spend(500)
+    assert clock.slept[1:] == [pytest.approx(1.0)]

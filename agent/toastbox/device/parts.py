@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from toastbox.config import AgentSettings
 from toastbox.core.guard import judge_root
+from toastbox.core.schedule import limits_at, parse_offset, parse_schedule
 from toastbox.device.engine import Engine
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
@@ -38,7 +39,7 @@ class Parts:
         self.arena = make_arena(settings)
         self.folder = Folder(str(store.folder), self.arena.regions["listings"])
         self.index = Index(store.index_path, settings.sqlite_cache)
-        self.remote = HubClient(credentials, self._throttle(settings.limit_up), self._throttle(settings.limit_down))
+        self.remote = HubClient(credentials, self._throttle(settings, 0), self._throttle(settings, 1))
         self.background = ThreadPoolExecutor(1, thread_name_prefix="toastbox-send")
         sizes = (settings.window, settings.window, LEAST_WINDOW)
         self.engine = Engine(
@@ -53,8 +54,18 @@ class Parts:
             peers,
         )
 
-    def _throttle(self, limit: int) -> Throttle | None:
-        return Throttle(limit, self.clock.monotonic_s, self.clock.sleep) if limit else None
+    def _throttle(self, settings: AgentSettings, way: int) -> Throttle | None:
+        """way: 0 up, 1 down."""
+        plain = (settings.limit_up, settings.limit_down)
+        schedule, offset = parse_schedule(settings.limit_schedule), parse_offset(settings.limit_offset)
+        if schedule:
+            clock = self.clock
+            return Throttle(
+                lambda: limits_at(schedule, plain, clock.wall_ns() // 10**9, offset)[way],
+                clock.monotonic_s,
+                clock.sleep,
+            )
+        return Throttle(plain[way], self.clock.monotonic_s, self.clock.sleep) if plain[way] else None
 
     def close(self) -> None:
         self.background.shutdown()

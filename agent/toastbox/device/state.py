@@ -3,6 +3,7 @@
     credentials.json   what pairing gave this device; mode 0600
     pairing.json       the key of a pairing whose answer may have been lost; gone once paired
     config.toml        settings (toastbox/config.py); the owner's, written once as an example
+    board.toml         settings that the board's console made: they go before those of config.toml
     root.json          which file system and which folder this was, for core/guard.py
     paused             there when the owner paused the agent
     lock               locked as long as an agent runs here (flock: a kill -9 unlocks it)
@@ -25,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from toastbox.config import AgentSettings, example, load_agent
+from toastbox.config import AgentSettings, example, load_agent, with_board
 from toastbox.core.guard import Root
 from toastbox.device.interfaces import Credentials
 from toastbox.errors import DeviceFailing, SafetyRefused, WrongUse
@@ -35,6 +36,7 @@ STATE_NAME = ".toastbox"
 CREDENTIALS = "credentials.json"
 PAIRING = "pairing.json"
 CONFIG = "config.toml"
+BOARD = "board.toml"
 ROOT = "root.json"
 PAUSED = "paused"
 LOCK = "lock"
@@ -127,12 +129,11 @@ class Store:
     def accept(self, credentials: Credentials) -> None:
         """Keep what pairing gave. Another folder, or another hub, than before starts with an empty index:
 
-        what is here is then compared and merged, never taken for deleted.
+        what is here is then compared and merged, never taken for deleted. So it does where none is known any more.
         """
-        if self.joined():
-            before = self.credentials()
-            if (before.folder, before.ca) != (credentials.folder, credentials.ca):
-                self.forget_index()
+        before = self.credentials() if self.joined() else None
+        if before is None or (before.folder, before.ca) != (credentials.folder, credentials.ca):
+            self.forget_index()
         self._write(CREDENTIALS, credentials.to_json())
         self._remove(PAIRING)
 
@@ -150,6 +151,12 @@ class Store:
         self._write(PAIRING, json.dumps({"code": name, "key": key.hex()}))
         return key
 
+    def leave(self) -> None:
+        """Be no longer paired. The index is forgotten apart, once no agent runs, or at the next pairing."""
+        self._remove(CREDENTIALS)
+        self._remove(PAIRING)
+        os.fsync(self._fd)
+
     def forget_index(self) -> None:
         """Compare everything anew at the next start."""
         for name in INDEX_FILES:
@@ -159,7 +166,13 @@ class Store:
 
     def settings(self, defaults: Mapping[str, Any] | None = None) -> AgentSettings:
         """config.toml, and for what it does not say the defaults (of a board). WrongUse: config.toml is wrong."""
-        return load_agent(self.folder / STATE_NAME / CONFIG, defaults or {})
+        found = load_agent(self.folder / STATE_NAME / CONFIG, defaults or {})
+        return with_board(found, self.folder / STATE_NAME / BOARD)
+
+    def set_board_settings(self, values: dict[str, str | int]) -> None:
+        """Settings of an agent that go before those of config.toml."""
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items()]
+        self._write(BOARD, "# Written by the board's console: change it there.\n" + "".join(lines))
 
     @property
     def index_path(self) -> str:

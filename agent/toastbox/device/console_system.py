@@ -1,0 +1,144 @@
+"""What a console asks of the system it runs on, and the answer of an ordinary Linux.
+
+An image may do each of these its own way: a program HOOKS/NAME, if there is one, is run in place of what is here.
+
+| hook | arguments | does |
+|---|---|---|
+| apply | keys that changed | brings them into force: the settings file has them already |
+| wifi-scan | | prints a line for each network: SIGNAL (dBm), SECURITY, NAME, with tabs between |
+| log | count | prints the last lines of the log |
+| reboot, poweroff | | |
+
+Without a hook `apply` sets the host name and nothing else: how a network is brought up is the image's own.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from toastbox.errors import ToastboxError
+
+HOOK_TIMEOUT_S = 60.0
+SCAN_TIMEOUT_S = 30.0
+LOGS = (
+    ("logread",),
+    ("journalctl", "--no-pager", "-q", "-n", "{count}"),
+    ("tail", "-n", "{count}", "/var/log/messages"),
+)
+
+
+class System(Protocol):
+    """Each may raise ToastboxError, whose text the person at the console reads."""
+
+    def apply(self, keys: Sequence[str], values: dict[str, str]) -> None:
+        """Bring these settings into force. values: all of them."""
+        ...
+
+    def wifi_scan(self) -> list[dict[str, Any]]:
+        """ssid, signal (dBm), security of each network, strongest first."""
+        ...
+
+    def wifi_address(self) -> str:
+        """The address that a wireless card has; "": none."""
+        ...
+
+    def network(self) -> dict[str, Any]: ...
+
+    def log(self, count: int) -> list[str]: ...
+
+    def reboot(self) -> None: ...
+
+    def poweroff(self) -> None: ...
+
+
+class LinuxSystem:
+    """Debian, or an image of ours. hooks: a folder of programs, which need not be there."""
+
+    def __init__(self, hooks: Path) -> None:
+        self._hooks = hooks
+
+    def apply(self, keys: Sequence[str], values: dict[str, str]) -> None:
+        if self._hook("apply", *keys) is None and "hostname" in keys:
+            import socket
+
+            try:
+                socket.sethostname(values["hostname"])
+            except OSError as error:
+                raise ToastboxError(f"the host name is kept, but cannot be set now: {error.strerror}") from error
+
+    def wifi_scan(self) -> list[dict[str, Any]]:
+        from toastbox.device import console_network
+
+        text = self._hook("wifi-scan")
+        if text is not None:
+            return console_network.parse_hook_scan(text)
+        import shutil
+
+        cards = console_network.wireless()
+        if not cards:
+            raise ToastboxError("this board has no Wi-Fi card, or its driver is not loaded")
+        if shutil.which("iw") is None:
+            raise ToastboxError("this system cannot look for networks: it lacks the program iw")
+        return console_network.parse_iw(_output(["iw", "dev", cards[0], "scan"], SCAN_TIMEOUT_S))
+
+    def wifi_address(self) -> str:
+        from toastbox.device import console_network
+
+        for card in console_network.wireless():
+            if address := console_network.ipv4(card):
+                return address
+        return ""
+
+    def network(self) -> dict[str, Any]:
+        from toastbox.device import console_network
+
+        return console_network.describe()
+
+    def log(self, count: int) -> list[str]:
+        import shutil
+
+        text = self._hook("log", str(count))
+        for command in LOGS:
+            if text is None and shutil.which(command[0]):
+                text = _try_output([word.format(count=count) for word in command])
+        if text is None:
+            raise ToastboxError("this system keeps no log that can be read")
+        return text.splitlines()[-count:] if count else []
+
+    def reboot(self) -> None:
+        if self._hook("reboot") is None:
+            _output(["reboot"], HOOK_TIMEOUT_S)
+
+    def poweroff(self) -> None:
+        if self._hook("poweroff") is None:
+            _output(["poweroff"], HOOK_TIMEOUT_S)
+
+    def _hook(self, name: str, *arguments: str) -> str | None:
+        """What the image's own program printed; None: it has none."""
+        program = self._hooks / name
+        if not os.access(program, os.X_OK):
+            return None
+        return _output([str(program), *arguments], HOOK_TIMEOUT_S)
+
+
+def _output(command: Sequence[str], timeout_s: float) -> str:
+    import subprocess
+
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ToastboxError(f"{command[0]} did not end within {timeout_s:.0f} s") from error
+    except OSError as error:
+        raise ToastboxError(f"{command[0]} cannot be run: {error.strerror}") from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise ToastboxError(f"{Path(command[0]).name}: {said[-1] if said else f'failed ({done.returncode})'}")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _try_output(command: Sequence[str]) -> str | None:
+    try:
+        return _output(command, HOOK_TIMEOUT_S)
+    except ToastboxError:
+        return None
