@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from boardkit import BoardProcess, Cable
+from consolekit import BoardProcess, Cable
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from boardkit import BoardProcess, Cable
+from consolekit import BoardProcess, Cable
 from toastbox.core.console_machine import RS
 from toastbox.device.console_store import SettingsFile
 from town import Town, wait_for
