@@ -6,6 +6,7 @@ OUT/ is what a board's flash holds: boot.py, main.py, start.mpy, store.mpy, whic
 app/a/ with the program and its version.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,8 @@ def sources() -> dict[str, str]:
         if source.stem not in LEFT_OUT:
             folder = {CORE: "toastbox/core/", TOASTER: "toaster/", FIXED: ""}[source.parent]
             found[folder + source.stem] = source.read_text()
-    return shake(found, ROOTS)
+    commands = re.findall(r"def (do_\w+)", found["toaster/console"])
+    return shake(found, [*ROOTS, *commands])
 
 
 def build(out: Path) -> dict[str, int]:

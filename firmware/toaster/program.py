@@ -14,6 +14,7 @@ from toastbox.core.errors import WireError
 from toaster import settings as settings_file
 from toaster.http import Refused
 from toaster.pace import Pace
+from toaster.serial import Serial
 
 SETTINGS = "conf/settings"
 FOLDER = "shared"
@@ -22,6 +23,7 @@ LINGER_MS = 5000  # a connection to the hub that is not used costs a TLS session
 TRIAL_MS = 900000
 SAFE_MS = 1800000
 SHORTAGES = 3
+MAX_LINES = 20
 
 
 MODULES = (
@@ -56,7 +58,7 @@ class Ticks:
 
 
 class Program:
-    """starts: start.Starts. network: see wifi.py. inputs: what else is polled, each with `stream` and `ready()`."""
+    """starts: start.Starts. network: see wifi.py. lines: the last of the log."""
 
     def __init__(self, starts, arena, network):
         self.arena = memoryview(arena)
@@ -65,7 +67,8 @@ class Program:
         self.poller = select.poll()
         self.clock = Ticks()
         self.network = network(self.settings)
-        self.inputs = []
+        self.serial = Serial(self, self.poller)
+        self.lines = []
         self.engine = self.hook = self.events = None
         self.trouble = ""
         self.syncs = self.hints = 0
@@ -114,6 +117,7 @@ class Program:
             self.starts.reset()
         if self.starts.trial and now >= TRIAL_MS:
             raise RuntimeError("a program on trial has not synced")
+        self.serial.turn(now)
         self._listen(min(most_ms, self._wait_ms()))
 
     def changed(self):
@@ -134,6 +138,8 @@ class Program:
     def _try(self, work):
         try:
             work()
+            if self.trouble:
+                self._note("well again")
             self.trouble = ""
             self._shortages = 0
         except (OSError, Refused, WireError) as error:
@@ -146,6 +152,8 @@ class Program:
         self._close_at = self.clock.now() + LINGER_MS
 
     def _fail(self, text):
+        if text != self.trouble:
+            self._note(text)
         self.trouble = text
         self._detach()
         gc.collect()
@@ -191,7 +199,7 @@ class Program:
 
     def _wait_ms(self):
         now = self.clock.now()
-        wait = self.network.wait_ms()
+        wait = min(self.network.wait_ms(), self.serial.wait_ms(now))
         if self.engine is not None and self.network.address:
             wait = min(wait, self.pace.wait_ms(now))
             if self.engine.remote.connection.stream is not None:
@@ -217,9 +225,8 @@ class Program:
                 self.pace.hint(now)
             if told is not None:
                 return
-        for item in self.inputs:
-            if item.stream is source:
-                item.ready()
+        if source is self.serial.stream:
+            self.serial.ready(now)
 
     def _hear_events(self, now):
         try:
@@ -232,11 +239,18 @@ class Program:
             self._detach()
             self.pace.failed(now)
 
+    def _note(self, text):
+        self.lines.append("%d s: %s" % (self.clock.now() // 1000, text[:120]))
+        del self.lines[:-MAX_LINES]
+
+    def mode(self):
+        return "safe" if self.starts.safe else "sync" if self.engine else "not paired"
+
     def status(self):
         """What it is doing, in words and figures."""
         told = {
             "name": self.settings.get("name", ""),
-            "mode": "safe" if self.starts.safe else "sync" if self.engine else "not paired",
+            "mode": self.mode(),
             "slot": self.starts.slot,
             "trial": self.starts.trial,
             "faults": self.starts.faults,
@@ -262,7 +276,7 @@ def _network(settings):
         return Wired()
     from toaster.wifi import Wifi
 
-    return Wifi(network, settings, settings.get("name", "toaster"), random.random)
+    return Wifi(network, settings, settings.get("hostname", "toastbox"), random.random)
 
 
 def load(names):

@@ -36,21 +36,20 @@ class Wifi:
         self.state = "no network is set"
         if hasattr(network, "hostname"):
             network.hostname(name)
-        if hasattr(network, "country") and settings.get("country"):
-            network.country(settings["country"])
+        if hasattr(network, "country") and settings.get("wifi_country"):
+            network.country(settings["wifi_country"])
         self._wlan = network.WLAN(network.STA_IF)
         self._wlan.active(True)
 
-    def set(self, ssid, password):
-        """Another network, from now on."""
-        self._settings["wifi"] = [ssid, password]
+    def set(self):
+        """The settings say another network now."""
         self._attempts = self._until = 0
         self._wlan.disconnect()
         self.address = ""
 
     def turn(self, now):
         """True when there is an address that was not there before."""
-        if not self._settings.get("wifi"):
+        if not self._settings.get("wifi", ("",))[0]:
             return False
         address = self._wlan.ifconfig()[0] if self._wlan.isconnected() else ""
         if address in ("", "0.0.0.0"):
@@ -81,6 +80,9 @@ class Wifi:
         self.state = "joining %s, try %d" % (ssid, self._attempts)
         if self._attempts > 1:
             self._wlan.disconnect()
+        fixed = self._settings.get("network_address", "dhcp")
+        if fixed not in ("", "dhcp"):
+            self._wlan.ifconfig(_fixed(fixed, self._settings))
         try:
             self._wlan.connect(ssid, password)
         except OSError as error:
@@ -88,3 +90,16 @@ class Wifi:
         self._until = (
             now + TRY_MS + int(1000 * delay_s(self._attempts, self._chance(), 1, CAP_S)) * (self._attempts > 3)
         )
+
+
+def _fixed(address, settings):
+    """What ifconfig() wants of ADDRESS/PREFIX."""
+    host, _, prefix = address.partition("/")
+    mask = 0xFFFFFFFF << (32 - int(prefix)) & 0xFFFFFFFF
+    gateway = settings.get("network_gateway") or "0.0.0.0"
+    return (
+        host,
+        ".".join([str(mask >> at & 255) for at in (24, 16, 8, 0)]),
+        gateway,
+        settings.get("network_dns") or gateway,
+    )

@@ -5,11 +5,15 @@ import base64
 import binascii
 import json
 import os
+import pty
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
+import tty
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +55,15 @@ class Board:
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
         self._off = False
+        self.line: int | None = None  # our end of its serial line
+        self._serial: int | None = None
+
+    def plug(self) -> str:
+        """Give it a serial line, a pseudo-terminal; its name."""
+        self.line, self._serial = pty.openpty()
+        tty.setraw(self._serial)
+        tty.setraw(self.line)
+        return os.ttyname(self._serial)
 
     def pair(self, hub: Running, name: str, **settings: Any) -> None:
         """Write the settings that pairing would; caller is the device as a test plays it."""
@@ -90,6 +103,10 @@ class Board:
         if self._thread is not None:
             self._thread.join()
         self._process = self._thread = None
+        for end in (self.line, self._serial):
+            if end is not None:
+                os.close(end)
+        self.line = self._serial = None
 
     def ended(self) -> bool:
         """Whether it stands at MicroPython's own prompt."""
@@ -99,18 +116,33 @@ class Board:
         while not self._off:
             self.starts += 1
             command = [MICROPYTHON, "-X", f"heapsize={self.heap}", "main.py"]
+            serial = self._serial
             self._process = subprocess.Popen(
                 command,
                 cwd=self.place,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL if serial is None else serial,
+                stdout=subprocess.PIPE if serial is None else serial,
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            assert self._process.stdout is not None
-            self.output += self._process.stdout.read()
+            if self._process.stdout is not None:
+                self.output += self._process.stdout.read()
             if self._process.wait() != RESET:
                 return
+
+    def say(self, data: bytes) -> None:
+        assert self.line is not None
+        os.write(self.line, data)
+
+    def hear(self, wanted: bytes, wait_s: float = 30) -> bytes:
+        """What it sends, up to and with wanted."""
+        assert self.line is not None
+        heard, end = b"", time.monotonic() + wait_s
+        while wanted not in heard:
+            ready, _, _ = select.select([self.line], [], [], max(end - time.monotonic(), 0))
+            assert ready, f"not heard: {wanted!r}; heard: {heard!r}"
+            heard += os.read(self.line, 4096)
+        return heard
 
     def status(self) -> dict[str, Any]:
         answer = self.place / "answer"

@@ -206,4 +206,4 @@ def test_wifi_that_drops_and_comes_back_with_another_address(board: Make, caller
     one.wait(lambda: one.files() == {"a": b"a"})
     after = one.wait_for_status(address="10.0.0.9", trouble="")
     assert after["syncs"] > first["syncs"] and after["faults"] == 0
-    assert (one.place / "wifi.name").read_text() == "toast"
+    assert (one.place / "wifi.name").read_text() == "toastbox"

@@ -1,0 +1,327 @@
+"""The serial console: core/console decides what bytes mean, this does what was asked for.
+
+It is loaded when the first byte comes and let go of after IDLE_MS without one: it takes a fifth of a small heap, and
+most boards never hear a byte after their first day. A board that syncs answers between two requests to the hub.
+"""
+
+import gc
+import os
+import sys
+import time
+
+import start
+
+from toastbox.core import console as core
+from toastbox.core import console_settings
+from toastbox.core.auth import equal
+from toastbox.core.errors import WireError
+from toaster.http import Refused
+
+JOIN_MS = 25000
+PARTS = (
+    "console",
+    "console_line",
+    "console_machine",
+    "console_improv",
+    "console_commands",
+    "console_settings",
+    "schedule",
+)
+MODES = {"two-way": "", "receive-only": "receive", "send-only": "send"}
+NOT_HERE = "limit.up", "limit.down", "schedule", "time.offset"
+PUSHES = "hook", "events", "none"
+
+
+def _check_push(text):
+    if text not in PUSHES:
+        raise ValueError("push is one of hook, events, none")
+    return text
+
+
+def _check_seconds(text):
+    if not text.isdigit() or not 1 <= int(text) <= 86400:
+        raise ValueError("seconds, 1 to 86400")
+    return text
+
+
+def _check_patterns(text):
+    if len(text) > 400:
+        raise ValueError("patterns with commas between, at most 400 characters")
+    return text
+
+
+# What a toaster has beyond the settings of every board.
+OWN = {
+    "only": (_check_patterns, "", False, "patterns with commas between: all else is left alone"),
+    "append": (_check_patterns, "", False, "patterns of logs that only grow"),
+    "push": (_check_push, "hook", False, "hook, events or none: how the hub tells of changes"),
+    "safety": (_check_seconds, "900", False, "seconds until the hub is asked unasked"),
+    "scan": (_check_seconds, "10", False, "seconds between looks at the folder"),
+}
+
+
+class Console:
+    """program: what it belongs to. write(bytes): the line. after: what is done behind the answer."""
+
+    def __init__(self, program, write):
+        self._program = program
+        self._write = write
+        self._after = None
+        for name in NOT_HERE:
+            console_settings.SETTINGS.pop(name, None)
+        console_settings.SETTINGS.update(OWN)
+        self._session = core.Session(lambda: bool(program.settings.get("console_password")))
+
+    def feed(self, data, now):
+        self._session.feed(data, now / 1000)
+        self._run()
+
+    def tick(self, now):
+        self._session.tick(now / 1000)
+        self._run()
+
+    def wait_ms(self, now):
+        wake = self._session.wake_s()
+        return 60000 if wake is None else max(int(wake * 1000) - now, 0) + 1
+
+    def _run(self):
+        while True:
+            out, command = self._session.next()
+            if out:
+                self._write(out)
+            if command is not None:
+                self._session.answer(self._answer(command))
+            elif not out:
+                break
+        if self._after is not None:
+            after, self._after = self._after, None
+            after()
+
+    def _answer(self, command):
+        work = getattr(self, "do_" + command.name.replace("-", "_").replace(" ", "_"), None)
+        if work is None:
+            return core.Answer(None, "a toaster cannot do this", core.REFUSED)
+        try:
+            return core.Answer(work(command.args))
+        except Answered as error:
+            return core.Answer(None, str(error), error.code)
+        except (OSError, Refused, WireError) as error:
+            return core.Answer(None, str(error) or type(error).__name__, core.FAILED)
+        except ValueError as error:
+            return core.Answer(None, str(error), core.WRONG)
+        except MemoryError:
+            gc.collect()
+            return core.Answer(None, "no memory for this now", core.FAILED)
+
+    # --- what each does
+
+    def do_hello(self, args):
+        settings = self._program.settings
+        version = "program %d" % start.version_of(self._program.starts.slot)
+        board = settings.get("board", sys.platform)
+        return {"protocol": 1, "version": version, "hostname": self._host(), "board": board}
+
+    def do_auth(self, args):
+        time.sleep(1)
+        if not equal(args["password"].encode(), self._program.settings.get("console_password", "").encode()):
+            raise Answered("wrong password", core.REFUSED)
+
+    def do_status(self, args):
+        told = {"hostname": self._host(), "paired": bool(self._program.settings.get("device"))}
+        told["state"] = self._program.trouble or self._program.mode()
+        told.update(self._program.status())
+        fault = self._program.starts.fault().strip()
+        if fault:
+            told["last_fault"] = fault.split("\n")[-1]
+        return told
+
+    def do_show(self, args):
+        return {key: console_settings.shown(key, self._get(key)) for key in console_settings.names()}
+
+    def do_set(self, args):
+        values = {}
+        for key in args["values"]:
+            values[key] = console_settings.check(key, args["values"][key])
+        for key in values:
+            self._put(key, values[key])
+        self._program.save()
+        moves = [key for key in values if key[:5] == "wifi." or key[:8] == "network."]
+        self._after = self._renew if moves else self._program.open
+        return {key: console_settings.shown(key, values[key]) for key in values}
+
+    def do_wifi_scan(self, args):
+        if not hasattr(self._program.network, "scan"):
+            raise Answered("there is no Wi-Fi here", core.FAILED)
+        found = []
+        for ssid, signal, protected in self._program.network.scan():
+            found.append({"ssid": ssid, "signal": signal, "security": "wpa2" if protected else "open"})
+        return found
+
+    def do_pair(self, args):
+        from toaster.pairing import pair
+
+        program, settings = self._program, self._program.settings
+        if settings.get("device"):
+            raise Answered("this board is paired: unpair comes first", core.REFUSED)
+        url = console_settings.check("hub", args.get("hub", "")) or self._get("hub")
+        if not url:
+            raise Answered("set hub https://HOST:PORT comes first", core.FAILED)
+        if not program.network.address:
+            raise Answered("there is no network yet: " + program.network.state, core.FAILED)
+        host, _, port = url[8:].rpartition(":") if ":" in url[8:] else (url[8:], "", "8269")
+        found = pair(args["code"], host, int(port), settings.get("name") or self._host(), program.arena[:8704])
+        settings.update(found)
+        program.save()
+        self._after = program.open
+        return {"device": found["device"], "folder": found["folder"], "hub": "https://%s:%s" % (host, port)}
+
+    def do_unpair(self, args):
+        settings = self._program.settings
+        for name in ("device", "key", "certificate", "folder"):
+            settings.pop(name, None)
+        self._program.save()
+        self._program.open()
+        _quietly("shared/.toastbox/state")
+        return "unpaired; the files stay"
+
+    def do_log(self, args):
+        lines = self._program.lines
+        return lines[-args.get("count", 20) :] if args.get("count", 20) else []
+
+    def do_network(self, args):
+        network = self._program.network
+        return {"state": network.state, "address": network.address}
+
+    def do_reboot(self, args):
+        self._after = self._program.starts.reset
+
+    def do_factory_reset(self, args):
+        phrase = "erase " + self._host()
+        if args.get("phrase") != phrase:
+            raise Answered("this erases settings, pairing and files; the phrase is: " + phrase, core.PHRASE)
+        self._after = self._erase
+
+    # --- for Improv
+
+    def do_online(self, args):
+        return {"online": bool(self._program.network.address), "url": ""}
+
+    def do_info(self, args):
+        hello = self.do_hello(args)
+        return {"firmware": "Toastbox", "version": hello["version"], "hardware": hello["board"], "name": self._host()}
+
+    def do_get_hostname(self, args):
+        return {"hostname": self._host()}
+
+    def do_get_name(self, args):
+        return {"name": self._program.settings.get("name", "")}
+
+    def do_wifi_join(self, args):
+        program = self._program
+        self._put("wifi.ssid", console_settings.check("wifi.ssid", args["ssid"]))
+        self._put("wifi.password", console_settings.check("wifi.password", args["password"]))
+        if not hasattr(program.network, "set"):
+            raise Answered("there is no Wi-Fi here", core.FAILED)
+        program.network.set()
+        end = time.ticks_add(time.ticks_ms(), JOIN_MS)
+        while not program.network.turn(program.clock.now()):
+            if time.ticks_diff(end, time.ticks_ms()) < 0:
+                raise Answered("could not join", core.FAILED)
+            time.sleep_ms(100)
+        program.save()
+        self._after = program.open
+        return {"url": ""}
+
+    # --- settings
+
+    def _host(self):
+        return self._program.settings.get("hostname", "toastbox")
+
+    def _get(self, key):
+        """A setting as text."""
+        settings = self._program.settings
+        if key in ("wifi.ssid", "wifi.password"):
+            return settings.get("wifi", ("", ""))[key == "wifi.password"]
+        if key == "hub":
+            return "https://%s:%d" % (settings["hub"], settings["port"]) if settings.get("hub") else ""
+        if key == "mode":
+            return [name for name in MODES if MODES[name] == settings.get("mode", "")][0]
+        if key in ("only", "append"):
+            return ",".join(settings.get(key, ()))
+        if key == "push":
+            return settings.get("push", "hook") or "none"
+        return str(settings.get(key.replace(".", "_"), console_settings.default(key)))
+
+    def _put(self, key, value):
+        settings = self._program.settings
+        if key in ("wifi.ssid", "wifi.password"):
+            wifi = list(settings.get("wifi", ("", "")))
+            wifi[key == "wifi.password"] = value
+            settings["wifi"] = wifi
+        elif key == "hub":
+            host, _, port = value[8:].rpartition(":") if ":" in value[8:] else (value[8:], "", "8269")
+            settings["hub"], settings["port"] = host, int(port)
+        elif key == "mode":
+            settings["mode"] = MODES[value]
+        elif key in ("only", "append"):
+            settings[key] = [text.strip() for text in value.split(",") if text.strip()]
+        elif key == "push":
+            settings["push"] = "" if value == "none" else value
+        elif key in ("safety", "scan"):
+            settings[key] = int(value)
+        else:
+            settings[key.replace(".", "_")] = value
+
+    def _renew(self):
+        """Join the network that the settings say now."""
+        if hasattr(self._program.network, "set"):
+            self._program.network.set()
+        self._program.open()
+
+    def _erase(self):
+        self._program.close()
+        erase("shared")
+        for name in os.listdir("conf"):
+            _quietly("conf/" + name)
+        self._program.starts.reset()
+
+
+class Answered(Exception):
+    """Why a command was not done. code: as core/console has them."""
+
+    def __init__(self, text, code):
+        super().__init__(text)
+        self.code = code
+
+
+def unload():
+    """Forget the console's modules: nothing may refer to a Console any more."""
+    import toastbox.core as package
+    import toaster
+
+    for name in PARTS:
+        sys.modules.pop("toastbox.core." + name, None)
+        if hasattr(package, name):
+            delattr(package, name)
+    sys.modules.pop("toaster.console", None)
+    if hasattr(toaster, "console"):
+        del toaster.console
+    gc.collect()
+
+
+def erase(folder):
+    """All that is in a folder, and the folder."""
+    for item in os.ilistdir(folder):
+        name = folder + "/" + item[0]
+        if item[1] & 0x4000:
+            erase(name)
+        else:
+            _quietly(name)
+    os.rmdir(folder)
+
+
+def _quietly(name):
+    try:
+        os.remove(name)
+    except OSError:
+        pass

@@ -1,0 +1,147 @@
+"""The serial line of a whole board: typed at, spoken to by a machine and by Improv, paired over it."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boardkit import Board, free_port, record
+
+from hubkit import Caller, Running, bundle, file
+from toastbox.core import console_improv as improv
+from toastbox.core import console_machine as machine
+from toastbox.hub.home import find_folder
+
+Fresh = Callable[..., Board]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Fresh]:
+    """A board that was never set up, with a serial line."""
+    made: list[Board] = []
+
+    def make(**settings: Any) -> Board:
+        board = Board(tmp_path / f"board{len(made)}")
+        made.append(board)
+        settings.setdefault("port_here", free_port())
+        (board.place / "conf/settings").write_bytes(record(json.dumps(settings).encode()))
+        board.plug()
+        board.on()
+        return board
+
+    yield make
+    for board in made:
+        board.off()
+
+
+def ask(board: Board, seq: int, do: str, **fields: Any) -> dict[str, Any]:
+    board.say(machine.encode({"seq": seq, "do": do, **fields}))
+    heard = board.hear(b'"}\n')
+    start = heard.rindex(bytes([machine.RS])) + 1
+    found: dict[str, Any] = machine.decode(heard[start:-1])
+    assert found.pop("seq") == seq, found
+    return found
+
+
+def test_paired_over_the_line_and_in_sync(fresh: Fresh, hub: Running, caller: Caller) -> None:
+    board = fresh()
+    code = hub.server.writer.call(lambda: hub.home.pairing.invite(find_folder(hub.service, ""), 600))
+    hello = ask(board, 1, "hello")["result"]
+    assert hello["protocol"] == 1 and hello["hostname"] == "toastbox" and hello["locked"] is False
+    assert ask(board, 2, "status")["result"]["paired"] is False
+    assert ask(board, 3, "pair", code=code)["code"] == "failed"  # no hub is known
+    url = f"https://127.0.0.1:{hub.port}"
+    assert ask(board, 4, "set", values={"hub": url, "name": "toast"})["ok"]
+    assert ask(board, 5, "pair", code="TBX1-" + "0" * 47)["code"] in ("wrong-use", "failed")
+    answer = ask(board, 6, "pair", code=code)
+    assert answer["result"]["hub"] == url, answer
+    caller.ask("POST", "/v1/chunks", bundle(b"hello"))
+    assert caller.commit(caller.epoch(), file("hello", b"hello"))[0][0] == 0
+    board.wait(lambda: board.files() == {"hello": b"hello"})
+    status = ask(board, 7, "status")["result"]
+    assert status["paired"] and status["files"] == 1 and status["heap_free"] > 0
+    assert ask(board, 8, "pair", code=code)["code"] == "refused"
+    assert ask(board, 9, "unpair")["ok"]
+    assert ask(board, 10, "status")["result"]["paired"] is False
+    assert board.files() == {"hello": b"hello"}
+
+
+def test_typing(fresh: Fresh) -> None:
+    board = fresh()
+    board.say(b"\r")
+    board.hear(b"toastbox> ")
+    board.say(b"help\r")
+    assert b"factory-reset" in board.hear(b"Ctrl-C drops it")
+    board.say(b"set mode nonsense\r")
+    board.hear(b"two-way, receive-only, send-only")
+    board.say(b"set mode receive-only\r")
+    board.say(b"set only pictures, /settings.json\r")
+    board.say(b"set wifi.ssid home\r")
+    board.say(b"set wifi.password\r")
+    board.hear(b"wifi.password: ")
+    board.say(b"not to be seen\r")
+    board.say(b"show\r")
+    shown = board.hear(b"wifi.ssid")
+    assert b"receive-only" in shown and b"(set)" in shown and b"not to be seen" not in shown
+    board.say(b"set limit.up 100kB\r")
+    board.hear(b"there is no setting")
+    settings = json.loads((board.place / "conf/settings").read_bytes().partition(b"\n")[2])
+    assert settings["mode"] == "receive" and settings["only"] == ["pictures", "/settings.json"]
+    assert settings["wifi"] == ["home", "not to be seen"]
+
+
+def test_a_password_comes_before_everything(fresh: Fresh) -> None:
+    board = fresh()
+    assert ask(board, 1, "set", values={"console.password": "sesame sesame"})["ok"]
+    board.off()
+    board.plug()
+    board.on()
+    assert ask(board, 1, "hello")["result"]["locked"] is True
+    assert ask(board, 2, "show")["code"] == "locked"
+    assert ask(board, 3, "auth", password="wrong")["code"] == "refused"
+    assert ask(board, 4, "auth", password="sesame sesame")["ok"]
+    assert ask(board, 5, "show")["result"]["console.password"] == "(set)"
+
+
+def test_reboot_and_factory_reset(fresh: Fresh) -> None:
+    board = fresh()
+    board.write("mine/a", b"a")
+    starts = board.starts
+    assert ask(board, 1, "reboot")["ok"]
+    board.wait(lambda: board.starts == starts + 1)
+    answer = ask(board, 1, "factory-reset")
+    assert answer["code"] == "phrase" and "erase toastbox" in answer["error"]
+    assert board.files() == {"mine/a": b"a"}
+    assert ask(board, 2, "factory-reset", phrase="erase toastbox")["ok"]
+    board.wait(lambda: board.starts == starts + 2)
+    assert ask(board, 1, "status")["result"]["paired"] is False
+    assert board.files() == {} and not (board.place / "conf/settings").exists()
+
+
+def test_improv_joins_the_wifi(fresh: Fresh) -> None:
+    board = fresh()
+    board.off()
+    board.fake("network")
+    (board.place / "wifi").write_text("10.0.0.7")
+    board.plug()
+    board.on()
+    board.say(improv.packet(improv.RPC, bytes([improv.SCAN, 0]))[1:])
+    assert b"home" in board.hear(improv.result(improv.SCAN, []))
+    data = b"\x04home\x0ahome sweet"
+    board.say(improv.packet(improv.RPC, bytes([improv.WIFI, len(data)]) + data)[1:])
+    board.hear(improv.state(improv.PROVISIONED))
+    assert ask(board, 1, "network")["result"] == {"state": "up", "address": "10.0.0.7"}
+    assert (board.place / "wifi.tries").read_text().splitlines()[-1] == "home home sweet"
+
+
+def test_safe_mode_keeps_the_console(fresh: Fresh) -> None:
+    board = fresh()
+    board.off()
+    faults = {"slot": "a", "trial": 0, "faults": 3, "bad": 0}
+    (board.place / "conf/start").write_bytes(record(json.dumps(faults).encode()))
+    (board.place / "conf/fault").write_bytes(record(b"Traceback\nValueError: of before\n"))
+    board.plug()
+    board.on()
+    status = ask(board, 1, "status")["result"]
+    assert status["mode"] == "safe" and status["last_fault"] == "ValueError: of before"
