@@ -111,6 +111,21 @@ int tbx_watch_remove(int watch_fd, int watch);
  */
 int tbx_heap_trim(void);
 
+/* What libc's heap has: bytes handed out, and bytes it has from the kernel. */
+typedef struct tbx_heap {
+    uint64_t in_use;
+    uint64_t held;
+} tbx_heap;
+
+/* 1: read, 0: this libc does not tell. */
+int tbx_heap_read(tbx_heap *out);
+
+/* Bytes of a mapping (start: of a page) that are in memory now. */
+int64_t tbx_memory_resident(const void *start, size_t size);
+
+/* Bytes that SQLite has allocated in this process, page caches included; negative: it is not to be asked. */
+int64_t tbx_sqlite_memory(void);
+
 /* Bounds the number of malloc arenas. 1: done, 0: refused, or this libc has no such setting. */
 int tbx_heap_limit_arenas(int count);
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from tools.bench.errors import BenchError
 
 IMAGE_BYTES = 4 << 30  # sparse: only what a run writes takes room
+FILE_BYTES = 6 << 10  # a block and an inode, and some of the folder
+MANY_FILES = 100_000  # more than this need more inodes than ext4 makes by itself
 SECTOR_BYTES = 512  # the unit of /sys/block/*/stat, whatever the device (kernel, block/stat.rst)
 UMOUNT_TRIES = 20
 
@@ -35,16 +37,17 @@ class Disk:
 
 
 @contextmanager
-def fresh_disk(work: Path, name: str) -> Iterator[Disk]:
-    """Makes, mounts and in the end removes one file system; needs root."""
+def fresh_disk(work: Path, name: str, files: int = 0) -> Iterator[Disk]:
+    """Makes, mounts and in the end removes one file system with room for so many small files; needs root."""
     image = work / f"{name}.img"
     mount = work / name
     mount.mkdir()
     with image.open("wb") as file:
-        file.truncate(IMAGE_BYTES)
+        file.truncate(IMAGE_BYTES + files * FILE_BYTES)
+    inodes = ("-N", str(files + files // 4)) if files > MANY_FILES else ()
     try:
         # Tables are written now, not by a kernel thread while the run is measured.
-        _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(image))
+        _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", *inodes, str(image))
         device = _run("losetup", "--find", "--show", str(image)).strip()
         try:
             yield from _mounted(device, mount)

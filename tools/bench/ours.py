@@ -36,10 +36,10 @@ class ToastboxPair(Pair):
 
 
 @contextmanager
-def open_pair(work: Path, relayed: bool) -> Iterator[Pair]:
+def open_pair(work: Path, relayed: bool, files: int = 0) -> Iterator[Pair]:
     """A running hub with two paired devices whose agents are not yet started."""
     with ExitStack() as stack:
-        a, b, processes = stack.enter_context(two_sides(work, stack))
+        a, b, processes = stack.enter_context(two_sides(work, stack, files))
         hub_disk = stack.enter_context(fresh_disk(work, "hub"))
         stack.enter_context(processes)  # ended before the hub's disk goes too; ending twice does nothing
         hub_pid, port = start_hub(processes, hub_disk.mount / "data")

@@ -65,9 +65,9 @@ class System(Protocol):
 
 
 @contextmanager
-def two_sides(work: Path, stack: ExitStack) -> Iterator[tuple[Side, Side, Processes]]:
-    """Disks for A and B and a process list. Programs end before their disks are unmounted."""
-    a, b = (Side(name, stack.enter_context(fresh_disk(work, name))) for name in ("a", "b"))
+def two_sides(work: Path, stack: ExitStack, files: int = 0) -> Iterator[tuple[Side, Side, Processes]]:
+    """Disks for A and B and a process list. Programs end before their disks are unmounted. files: see fresh_disk."""
+    a, b = (Side(name, stack.enter_context(fresh_disk(work, name, files))) for name in ("a", "b"))
     for side in (a, b):
         for place in (side.folder, side.home, side.desk):
             place.mkdir()

@@ -81,11 +81,11 @@ def _wire(push: Push) -> int:
 
 
 @contextmanager
-def open_push(work: Path) -> Iterator[Push]:
+def open_push(work: Path, files: int = 0) -> Iterator[Push]:
     """Two sides, a running daemon on B and a relay to it."""
     require("rsync", "rsync")
     with ExitStack() as stack:
-        a, b, processes = stack.enter_context(two_sides(work, stack))
+        a, b, processes = stack.enter_context(two_sides(work, stack, files))
         port = free_port()
         config = b.home / "rsyncd.conf"
         config.write_text(DAEMON_CONFIG.format(folder=b.folder))

@@ -50,11 +50,11 @@ class SyncthingPair(Pair):
 
 
 @contextmanager
-def open_pair(work: Path, relayed: bool) -> Iterator[Pair]:
+def open_pair(work: Path, relayed: bool, files: int = 0) -> Iterator[Pair]:
     """Two configured instances, not yet started."""
     require("syncthing", "syncthing")
     with ExitStack() as stack:
-        a, b, processes = stack.enter_context(two_sides(work, stack))
+        a, b, processes = stack.enter_context(two_sides(work, stack, files))
         ids = [_generate(side) for side in (a, b)]
         gui_ports = (free_port(), free_port())
         listen_ports = (free_port(), free_port())

@@ -1,6 +1,7 @@
 """join, agent, sync: what runs on a device."""
 
 import argparse
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -93,6 +94,7 @@ def find_hub(fingerprint: bytes) -> str:
 
 def agent(options: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C."""
+    set_up_log()
     from toastbox.device.agent import run
 
     with Store.open(options.folder) as store, store.locked():
@@ -108,6 +110,14 @@ def agent(options: argparse.Namespace) -> int:
     return 0
 
 
+def set_up_log() -> None:
+    """TOASTBOX_LOG=info: what a run did with its memory, in a line on stderr at its end. Else only what goes wrong."""
+    import logging
+
+    level = os.environ.get("TOASTBOX_LOG", "warning").upper()
+    logging.basicConfig(level=level if level in ("INFO", "DEBUG") else "WARNING", format="%(message)s")
+
+
 def settings_of(store: Store, board: str = "") -> AgentSettings:
     """What config.toml says, and for the rest what the board says: the one named, else config.toml's own."""
     board = board or store.settings().board
@@ -121,6 +131,7 @@ def settings_of(store: Store, board: str = "") -> AgentSettings:
 
 def sync(options: argparse.Namespace) -> int:
     """One shot: by the running agent if there is one, else in this process."""
+    set_up_log()
     with Store.open(options.folder) as store:
         if options.dry_run:
             return preview(store)

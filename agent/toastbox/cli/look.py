@@ -9,7 +9,9 @@ from toastbox.output import Progress, printable, say, say_json, say_table
 from toastbox.quantity import show_bytes
 
 MOST_SHOWN = 20
-SIZES = ("resident", "resident_peak", "private", "sqlite_cache")
+SIZES = (
+    "resident", "resident_peak", "private", "python_heap", "libc_heap", "sqlite", "sqlite_cache", "arena_size",
+)  # fmt: skip
 
 
 # --- status
@@ -55,7 +57,8 @@ def _show_running(found: dict[str, Any]) -> None:
     _line("traffic", ", ".join(f"{show_bytes(count)} {name}" for name, count in found["traffic"].items()))
     _line("watching", f"{found['watch']['folders']} folders {found['watch']['trouble']}")
     memory = found["memory"]
-    _line("memory", ", ".join(f"{name.replace('_', ' ')} {show_bytes(memory[name])}" for name in SIZES))
+    sizes = (f"{name.replace('_', ' ')} {show_bytes(memory[name])}" for name in SIZES if name in memory)
+    _line("memory", ", ".join(sizes))
     for part in memory["arena"]:
         used = f"{show_bytes(part['in_use_bytes'])} of {show_bytes(part['size_bytes'])} in use"
         most = f"peak {show_bytes(part['peak_bytes'])}, {part['refusals']} refusals"

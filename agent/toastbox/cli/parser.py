@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"toastbox {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for add in (_hub, _invite, _join, _agent, _sync, _status, _pause, _resume, _discover):
+    for add in (_hub, _invite, _join, _agent, _sync, _status, _top, _pause, _resume, _discover):
         add(commands)
     for add in (_log, _versions, _restore, _devices, _revoke, _folders, _prune):
         add(commands)
@@ -129,6 +129,16 @@ def _accept_deletes(parser: argparse.ArgumentParser) -> None:
 def _status(commands: Commands) -> None:
     parser = _command(commands, "status", "look:status", "Show state, cursor, names held back and why, and memory")
     parser.add_argument("folder", metavar="FOLDER")
+    _json(parser)
+
+
+def _top(commands: Commands) -> None:
+    parser = _command(commands, "top", "top:top", "Show live where a running agent's memory and time are")
+    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("--once", action="store_true", help="one interval, then exit")
+    parser.add_argument(
+        "--interval", metavar="S", type=typed(quantity.parse_seconds), default=1, help="seconds between two looks (1)"
+    )
     _json(parser)
 
 

@@ -3,7 +3,7 @@
 Threads: the event loop (watcher, control socket, LAN), the worker (engine), the hub's event stream, and one that sends
 while the worker reads. All of them sleep in the kernel while nothing happens.
 
-Commands of the control socket: status; pause; resume; sync {accept_deletes, wait_s}.
+Commands of the control socket: status; top; pause; resume; sync {accept_deletes, wait_s}.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toastbox.config import AgentSettings
 from toastbox.device.control import ControlServer
@@ -19,13 +19,16 @@ from toastbox.device.dirty import Dirty
 from toastbox.device.events import EventStream
 from toastbox.device.interfaces import SystemClock
 from toastbox.device.lan import Lan
-from toastbox.device.memory import memory_figures
+from toastbox.device.memory import log_memory, memory_figures
 from toastbox.device.parts import Parts
 from toastbox.device.report import Report
 from toastbox.device.state import Store
 from toastbox.device.watch import Watcher
 from toastbox.device.worker import Worker
 from toastbox.errors import WrongUse
+
+if TYPE_CHECKING:
+    from toastbox.device.top import Top
 
 STOP_TIMEOUT_S = 1.5
 RESCAN_S = 60.0  # where the watches do not reach
@@ -48,6 +51,7 @@ class Agent:
         self._parts = Parts(store, settings, self._lan.source)
         self._engine = self._parts.engine
         self._report = self._engine.report
+        self._top: Top | None = None
         self._watcher = Watcher(str(store.folder), self._parts.clock, self._engine.is_ignored_folder)
         self._timer: asyncio.TimerHandle | None = None
         self._rescan: asyncio.TimerHandle | None = None
@@ -90,6 +94,9 @@ class Agent:
     async def _stop(self) -> None:
         """Within two seconds; what does not answer ends with the process, and loses nothing."""
         self._unwatch()
+        if self._top is not None:
+            self._top.stop()
+        log_memory(self._parts.arena, self._settings)
         self._worker.stop()
         self._parts.remote.close()
         await self._lan.stop()
@@ -199,6 +206,8 @@ class Agent:
         name = request.get("do")
         if name == "status":
             return self._status()
+        if name == "top":
+            return self._look_inside()
         if name in ("pause", "resume"):
             self._store.paused = name == "pause"
             self._worker.set_paused(name == "pause")
@@ -206,6 +215,14 @@ class Agent:
         if name == "sync":
             return await self._sync(request)
         raise WrongUse(f"the agent knows no command {name!r}")
+
+    def _look_inside(self) -> dict[str, Any]:
+        """Figures for `toastbox top`; what makes them is loaded when somebody asks."""
+        if self._top is None:
+            from toastbox.device.top import Top
+
+            self._top = Top(self._parts.arena, self._settings, self._parts.index)
+        return self._top.figures()
 
     async def _sync(self, request: dict[str, Any]) -> dict[str, Any]:
         done = self._worker.sync(bool(request.get("accept_deletes")))

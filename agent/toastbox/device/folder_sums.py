@@ -29,7 +29,7 @@ class FolderSums:
     """The table `folder` of the index, and what is yet to be written to it. key: 16 bytes, set before use."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+        self.db = db
         self._waiting: dict[bytes, int] = {}  # folder: what is to be added to its sum
         self.key = b""
 
@@ -53,9 +53,9 @@ class FolderSums:
     def write(self) -> None:
         """Bring the table up to date. Added in Python: SQLite makes a fraction of what overflows."""
         for folder, change in self._waiting.items():
-            found = self._db.execute("SELECT sum FROM folder WHERE key = ?", (folder,)).fetchone()
+            found = self.db.execute("SELECT sum FROM folder WHERE key = ?", (folder,)).fetchone()
             if found is not None and change % (1 << 64):
-                self._db.execute("UPDATE folder SET sum = ? WHERE key = ?", (signed(found[0] + change), folder))
+                self.db.execute("UPDATE folder SET sum = ? WHERE key = ?", (signed(found[0] + change), folder))
         self._waiting.clear()
 
     def forget(self) -> None:
@@ -65,16 +65,16 @@ class FolderSums:
     def clear(self) -> None:
         """All sums are to be made anew."""
         self._waiting.clear()
-        self._db.execute("UPDATE folder SET sum = 0")
+        self.db.execute("UPDATE folder SET sum = 0")
 
     def add_folder(self, key: bytes, total: int) -> None:
         """A row of a folder is new. total: of the rows of what is in it, which may be older."""
         self._waiting.pop(key, None)
-        self._db.execute("INSERT OR REPLACE INTO folder(key, sum) VALUES(?, ?)", (key, signed(total)))
+        self.db.execute("INSERT OR REPLACE INTO folder(key, sum) VALUES(?, ?)", (key, signed(total)))
 
     def drop_folder(self, key: bytes) -> None:
         """The row of a folder is gone. While there are rows of what was in it, it is still looked at."""
-        self._db.execute(
+        self.db.execute(
             "DELETE FROM folder WHERE key = ? AND NOT EXISTS(SELECT 1 FROM entry WHERE key > ? AND key < ?)",
             (key, *children_range(key)),
         )
@@ -84,11 +84,11 @@ class FolderSums:
 
         Rows may be changed meanwhile; folders that come to be known are left out.
         """
-        newest = self._db.execute("SELECT max(id) FROM folder").fetchone()[0]
+        newest = self.db.execute("SELECT max(id) FROM folder").fetchone()[0]
         low, high = top, top + b"\1" if top else b"\xff"
         while True:
             self.write()
-            found = self._db.execute(
+            found = self.db.execute(
                 "SELECT key, sum FROM folder WHERE key >= ? AND key < ? AND id <= ? ORDER BY key LIMIT ?",
                 (low, high, newest, AT_ONCE),
             ).fetchall()

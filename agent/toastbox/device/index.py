@@ -18,8 +18,9 @@ storage together with files is made so by the flush of the batch. The page cache
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from toastbox.core.content import list_of
 from toastbox.core.diff import Signature
@@ -376,6 +377,16 @@ class Index:
             pieces = [(prefix_of(chunks[at : at + 32]), old.id) for at in range(0, len(chunks), 36)]
             self._db.executemany("DELETE FROM piece WHERE prefix = ? AND entry = ?", pieces)
             self._drop_list(old.entry.content)
+
+    def watched_by(self, stand_in: Callable[[Any], Any]) -> Callable[[], None]:
+        """Have every statement go through what stand_in makes of the database; the answer undoes it."""
+        real = self._db
+        self._db = self._sums.db = stand_in(real)
+
+        def undo() -> None:
+            self._db = self._sums.db = real
+
+        return undo
 
     # --- sums of folders
 

@@ -1,22 +1,57 @@
-"""How much memory this process has, and where: the figures of `toastbox status`."""
+"""How much memory this process has, and where: the figures of `toastbox status`, and of the line that a run logs."""
 
+import logging
+import sys
 from typing import Any
 
 from toastbox.config import AgentSettings
+from toastbox.native import posix
 from toastbox.native.arena import Arena
+from toastbox.quantity import show_bytes
+
+_log = logging.getLogger(__name__)
 
 
 def memory_figures(arena: Arena, settings: AgentSettings) -> dict[str, Any]:
-    """Bytes: resident and private now, resident at most; the arena by region; SQLite's page cache at most."""
+    """Bytes. resident and private: of the process now, resident_peak: at most so far.
+
+    arena: by region; arena_size: all of it, arena_resident: what of it is in memory. sqlite: allocated by SQLite, of
+    which the page cache may have sqlite_cache. libc_heap: malloc's, SQLite's and OpenSSL's included. python_heap:
+    anonymous memory that is neither: the interpreter's objects, in python_blocks pieces, and the stacks of threads.
+    """
     status = _kilobytes("/proc/self/status")
     rollup = _kilobytes("/proc/self/smaps_rollup")
+    heap, arena_resident = posix.malloc_figures(), arena.resident_bytes()
+    anonymous = rollup.get("Anonymous", 0)
     return {
         "resident": status.get("VmRSS", 0),
         "resident_peak": status.get("VmHWM", 0),
         "private": rollup.get("Private_Clean", 0) + rollup.get("Private_Dirty", 0),
+        "python_heap": max(anonymous - arena_resident - heap.held, 0),
+        "python_blocks": sys.getallocatedblocks(),
+        "libc_heap": heap.held,
+        "libc_heap_in_use": heap.in_use,
+        "sqlite": posix.sqlite_memory(),
         "sqlite_cache": settings.sqlite_cache,
+        "arena_size": arena.size_bytes,
+        "arena_resident": arena_resident,
         "arena": [part._asdict() for part in arena.stats()],
     }
+
+
+def log_memory(arena: Arena, settings: AgentSettings) -> None:
+    """One line at the end of a run, for who wants it (TOASTBOX_LOG=info)."""
+    if _log.isEnabledFor(logging.INFO):
+        _log.info("%s", memory_line(memory_figures(arena, settings)))
+
+
+def memory_line(figures: dict[str, Any]) -> str:
+    names = ("resident", "resident_peak", "private", "python_heap", "libc_heap", "sqlite", "sqlite_cache", "arena_size")
+    words = [f"{name.replace('_', ' ')} {show_bytes(figures[name])}" for name in names]
+    for part in figures["arena"]:
+        used, most = show_bytes(part["in_use_bytes"]), show_bytes(part["peak_bytes"])
+        words.append(f"region {part['name']} {used} in use, peak {most}, {part['refusals']} refusals")
+    return "memory: " + ", ".join(words)
 
 
 def _kilobytes(path: str) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 from toastbox.config import AgentSettings
 from toastbox.device.agent import report_figures
 from toastbox.device.engine import Engine
+from toastbox.device.memory import log_memory
 from toastbox.device.parts import LEAST_WINDOW, Parts
 from toastbox.device.preview import Preview
 from toastbox.device.reading import Reader
@@ -33,6 +34,7 @@ def sync_once(
                 counts = parts.engine.report.counts
                 show(", ".join(f"{count} {name}" for name, count in counts.items()))
         figures = report_figures(parts.engine.report)
+        log_memory(parts.arena, settings)
         return figures | {"state": "in sync" if work.result() else "syncing"}
     finally:
         parts.close()

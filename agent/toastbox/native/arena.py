@@ -178,6 +178,10 @@ class Arena:
         """Region.release of main."""
         self.main.release(mark)
 
+    def resident_bytes(self) -> int:
+        """How much of the mapping is in memory now."""
+        return check(lib.tbx_memory_resident(self._memory.pointer, self.size_bytes))
+
     def stats(self) -> list[RegionStats]:
         """Figures of every part, pools first."""
         return [part.stats() for part in (*self.pools.values(), *self.regions.values())]

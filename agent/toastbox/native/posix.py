@@ -137,3 +137,22 @@ def malloc_trim() -> bool:
 def malloc_arena_max(count: int) -> bool:
     """Bounds malloc's arenas, of which glibc makes eight a core. Before threads start. False: libc cannot."""
     return lib.tbx_heap_limit_arenas(count) == 1
+
+
+class Heap(NamedTuple):
+    """malloc's heap: bytes handed out, and bytes it has from the kernel; zeros where libc does not tell."""
+
+    in_use: int
+    held: int
+
+
+def malloc_figures() -> Heap:
+    """mallinfo2(3)."""
+    out = ffi.new("tbx_heap *")
+    lib.tbx_heap_read(out)
+    return Heap(out.in_use, out.held)
+
+
+def sqlite_memory() -> int:
+    """Bytes that SQLite has allocated in this process; 0 where it cannot be asked."""
+    return max(lib.tbx_sqlite_memory(), 0)

@@ -1,0 +1,13 @@
+"""The C core as a meter sees it: the library that modules call by `lib`, and the bytes that a call went through."""
+
+from collections.abc import Callable
+
+from toastbox._native import ffi, lib
+
+LIBRARY = lib
+SIZES: dict[str, Callable[..., int]] = {
+    "tbx_chunker_scan": lambda chunker, data, size, used: int(size),
+    "tbx_chunker_cuts": lambda chunker, data, size, *rest: int(size),
+    "tbx_listing_scan": lambda listing, *rest: int(listing.used),
+    "tbx_folders_sum": lambda out, count, *rest: sum(out[at].count for at in range(count)) * ffi.sizeof("tbx_record"),
+}

@@ -1,0 +1,62 @@
+"""What `toastbox top` counts, and that nothing is left of it when it is off."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import LocalDevice, LocalHub
+from toastbox._native import lib
+from toastbox.device import reading
+from toastbox.device.meter import Meter, summary
+from toastbox.native import scan, sums
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[LocalDevice]:
+    hub = LocalHub(tmp_path / "hub")
+    yield LocalDevice(hub, tmp_path / "a")
+    hub.close()
+
+
+def test_calls_of_c_hashes_and_statements_are_counted(device: LocalDevice) -> None:
+    for number in range(20):
+        device.write(f"d/{number}", os.urandom(1000))
+    device.write("large", bytes(1_000_000))
+    meter = Meter(device.index)
+    meter.start()
+    try:
+        assert device.sync()
+        calls = meter.tally.figures()
+    finally:
+        meter.stop()
+    assert calls["tbx_folders_sum"]["count"] >= 1 and calls["tbx_listing_scan"]["bytes"] > 20 * 40
+    assert calls["sha256"]["count"] >= 21 and calls["sha256"]["bytes"] >= 1_020_000
+    assert calls["sql insert entry"]["count"] == 22
+    assert all(row["seconds"] > 0 for row in calls.values())
+
+
+def test_off_means_that_nothing_is_in_the_way(device: LocalDevice) -> None:
+    database = device.index._db
+    meter = Meter(device.index)
+    for _ in range(2):
+        meter.start()
+        meter.start()
+        assert scan.lib is not lib and reading.hashlib is not hashlib and device.index._db is not database
+        meter.stop()
+        assert not meter.on
+        assert scan.lib is lib and sums.lib is lib and reading.hashlib is hashlib
+        assert device.index._db is database
+    device.write("x", b"1")
+    assert device.sync()
+    assert meter.tally.figures() == {}
+
+
+def test_statements_are_named_by_verb_and_table() -> None:
+    assert summary("INSERT INTO entry(kind) VALUES(?)") == "insert entry"
+    assert summary("SELECT key FROM folder WHERE key = ?") == "select folder"
+    assert summary("DELETE FROM held") == "delete held"
+    assert summary("UPDATE entry SET seq = ?") == "update entry"
+    assert summary("COMMIT") == "commit"
