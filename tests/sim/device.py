@@ -231,7 +231,7 @@ class SimDevice:
         self._trace(self.name, "-- POWER CUT" if power else "-- KILLED")
         self.dies_in = 0
         self._death = None
-        images = [*self._index.images, self._index.image()] if self._index else [self._image]
+        images = [*self._index.images, self._index.image()] if self._index is not None else [self._image]
         self._stop()
         if power:
             self._image = self._chance.choice(images)

@@ -47,7 +47,7 @@ def parse_authorization(value: str) -> tuple[int, str] | None:
     if len(value) > MAX_AUTHORIZATION or value[:9] != "Toastbox ":
         return None
     number, colon, secret = value[9:].partition(":")
-    if not colon or not 0 < len(number) <= 10 or len(secret) != TOKEN_SIZE:
+    if not colon or not 0 < len(number) <= 10 or number[0] == "0" or len(secret) != TOKEN_SIZE:
         return None
     if not _only(number, "0123456789") or not _only(secret, "0123456789abcdef"):
         return None

@@ -1,22 +1,21 @@
 """Connections and what a peer may make of them: how many, how long for a request's head, which device's.
 
-A connection belongs to an address until a request on it proves which device it is, then to that device. So
-strangers at one address cannot crowd out its devices, and a revoked device's connections are found and cut.
+A connection belongs to an address (hub/door.py) until a request on it proves which device it is, then to that
+device. So strangers at one address cannot crowd out its devices, and a revoked device's connections are found and cut.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from toastbox.hub.door import Strangers
 from toastbox.hub.refusal import Refusal, bad_request, busy
 
-STRANGERS_PER_ADDRESS = 256
 MAX_LINE_BYTES = 8190
 MAX_HEADERS = 32
 MAX_FIELD_BYTES = 2048
@@ -46,6 +45,7 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if peer else ""
+        self._all.strangers.enters(self.address, peer[1] if peer else 0)
         _set_timeouts(transport.get_extra_info("socket"))
         if self._all.admit(self):
             self._expect_head()
@@ -113,7 +113,7 @@ class Connections(web.Server):
         self._limit = limit
         self._limit_per_device = limit_per_device
         self._all: set[Connection] = set()
-        self._strangers: Counter[str] = Counter()
+        self.strangers = Strangers(limit)
         self._devices: dict[int, set[Connection]] = {}
 
     def __call__(self) -> RequestHandler:
@@ -132,11 +132,9 @@ class Connections(web.Server):
         )
 
     def admit(self, connection: Connection) -> bool:
-        """Count a new connection of a stranger; whether there is room for it."""
+        """Count a new connection; whether there is room for it. The door has counted strangers before."""
         self._all.add(connection)
-        self._strangers[connection.address] += 1
-        room = self._strangers[connection.address] <= STRANGERS_PER_ADDRESS
-        return room and len(self._all) <= self._limit
+        return len(self._all) <= self._limit
 
     def claim(self, connection: Connection, device: int) -> None:
         """The connection has proved to be this device's. Raises Refusal if it has too many."""
@@ -172,9 +170,7 @@ class Connections(web.Server):
             if not owned:
                 del self._devices[connection.device]
         else:
-            self._strangers[connection.address] -= 1
-            if not self._strangers[connection.address]:
-                del self._strangers[connection.address]
+            self.strangers.leaves(connection.address)
 
 
 def problem(refusal: Refusal) -> web.Response:

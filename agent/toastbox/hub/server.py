@@ -15,6 +15,7 @@ from toastbox.config import HubSettings
 from toastbox.errors import WrongUse
 from toastbox.hub.connections import Connections
 from toastbox.hub.control import ControlServer
+from toastbox.hub.door import Door
 from toastbox.hub.groupcommit import GroupCommit
 from toastbox.hub.home import Home
 from toastbox.hub.keys import server_context, webhook_context
@@ -70,7 +71,7 @@ class HubServer:
         try:
             self._server = await loop.create_server(
                 self.connections,
-                sock=_listening(host, port),
+                sock=Door(_listening(host, port), self.connections.strangers),
                 ssl=server_context(self._home.path),
                 ssl_handshake_timeout=_HANDSHAKE_S,
                 backlog=_BACKLOG,
