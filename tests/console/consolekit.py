@@ -4,8 +4,8 @@ import os
 import select
 import subprocess
 import sys
-import termios
 import time
+import tty
 from pathlib import Path
 
 from toastbox.core import console_machine as machine
@@ -60,15 +60,18 @@ class BoardProcess:
         return errors
 
 
+def raw_pty() -> tuple[tuple[int, int], str]:
+    """((master, slave), the slave's name): bytes go through as they are, before anybody has set it up."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    return (master, slave), os.ttyname(slave)
+
+
 class Cable:
     """The PC's end of a pseudo-terminal: raw bytes. port: what the board opens."""
 
     def __init__(self) -> None:
-        self.fd, self._slave = os.openpty()
-        self.port = os.ttyname(self._slave)
-        attributes = termios.tcgetattr(self._slave)
-        attributes[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
-        termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
+        (self.fd, self._slave), self.port = raw_pty()
         self._seq = 0
 
     def send(self, data: bytes) -> None:

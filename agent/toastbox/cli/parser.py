@@ -13,6 +13,7 @@ start with: `toastbox hub` on one machine, `toastbox invite` there for each devi
 then on the device `toastbox join CODE FOLDER` and `toastbox agent FOLDER`
 """
 MOST_INVITE_S = 7 * 86400
+DO = ("status", "show", "network", "log", "wifi-scan", "unpair", "reboot", "poweroff")
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         add(commands)
     for add in (_log, _versions, _restore, _devices, _revoke, _folders, _prune):
         add(commands)
-    for add in (_boards,):
+    for add in (_boards, _console):
         add(commands)
     return parser
 
@@ -259,4 +260,36 @@ def _prune(commands: Commands) -> None:
 
 def _boards(commands: Commands) -> None:
     parser = _command(commands, "boards", "boards:boards", "List the boards that are known")
+    _json(parser)
+
+
+# --- a board's serial line
+
+
+def _speed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 300 <= int(text[:9]) <= 4_000_000):
+        raise ValueError(f"a speed in baud, as 115200, not {text!r}")
+    return int(text)
+
+
+def _console(commands: Commands) -> None:
+    parser = _command(commands, "console", "console:console", "Set up a board over its serial line")
+    parser.add_argument("port", metavar="PORT", nargs="?", help="(default: the only one) without options: by hand")
+    parser.add_argument("--list", action="store_true", help="list the serial ports of this machine")
+    parser.add_argument("--speed", metavar="BAUD", type=typed(_speed), default=115200, help="(default: 115200)")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting; may be repeated")
+    parser.add_argument(
+        "--secret",
+        metavar="KEY=FILE",
+        action="append",
+        default=[],
+        help="a setting whose value is in a file; - is stdin",
+    )
+    parser.add_argument("--pair", metavar="CODE", help="what `toastbox invite` printed; - reads it from stdin")
+    parser.add_argument("--do", metavar="COMMAND", action="append", default=[], choices=DO, help=f"{', '.join(DO)}")
+    parser.add_argument("--password-file", metavar="FILE", help="of a console that has a password; - is stdin")
+    parser.add_argument(
+        "--wait", metavar="S", type=typed(quantity.parse_seconds), default=0, help="for the board to answer"
+    )
+    parser.add_argument("--all", metavar="SCRIPT", help="set up many boards at once, as a TOML script says")
     _json(parser)
