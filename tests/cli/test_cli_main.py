@@ -73,7 +73,7 @@ def words_of(command: str) -> list[str]:
     for action in parsers()[command]._actions:
         if action.dest != "help":
             words += [*action.option_strings[:1], *([str(action.metavar)] if action.metavar else [])]
-    return [word.rpartition(":")[2] for word in words]
+    return [re.split("[:=]", word)[-1] for word in words]
 
 
 @pytest.mark.parametrize(
