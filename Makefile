@@ -15,7 +15,7 @@ BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/src/*.h 
 C_STRICT := -std=c11 -O2 -Wall -Wextra -Wconversion -Werror
 
 .DEFAULT_GOAL := help
-.PHONY: firmware test-firmware help setup demo test lint bench test-core test-device test-hub test-console test-native test-sim test-net test-cli test-boards fuzz \
+.PHONY: firmware firmware-update test-firmware help setup demo test lint bench test-core test-device test-hub test-console test-native test-sim test-net test-cli test-boards fuzz \
     format clean
 
 help: ## This list
@@ -69,6 +69,9 @@ test-native: setup need-test ## The C core and its Python faces
 
 firmware: setup ## Compile core and firmware for MicroPython into build/firmware, and print the sizes
 	$(BIN)/python tools/firmware.py build/firmware
+
+firmware-update: firmware ## Pack and sign the program for boards in the field (KEY=owner.pem), as build/toaster.tbu
+	$(BIN)/python tools/firmware_update.py $(or $(KEY),$(error say KEY=FILE: the owner's key)) build/toaster.tbu
 
 test-firmware: setup ## The firmware under MicroPython, against a real hub, and with its power cut
 	$(PYTEST) tests/firmware

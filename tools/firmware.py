@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 from shake import shake
 
 ROOT = Path(__file__).resolve().parent.parent

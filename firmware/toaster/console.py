@@ -279,6 +279,8 @@ class Console:
         self._program.open()
 
     def _erase(self):
+        from toaster.update import erase
+
         self._program.close()
         erase("shared")
         for name in os.listdir("conf"):
@@ -307,17 +309,6 @@ def unload():
     if hasattr(toaster, "console"):
         del toaster.console
     gc.collect()
-
-
-def erase(folder):
-    """All that is in a folder, and the folder."""
-    for item in os.ilistdir(folder):
-        name = folder + "/" + item[0]
-        if item[1] & 0x4000:
-            erase(name)
-        else:
-            _quietly(name)
-    os.rmdir(folder)
 
 
 def _quietly(name):

@@ -10,6 +10,8 @@ import random
 import select
 import time
 
+import start
+
 from toastbox.core.errors import WireError
 from toaster import settings as settings_file
 from toaster.http import Refused
@@ -18,6 +20,8 @@ from toaster.serial import Serial
 
 SETTINGS = "conf/settings"
 FOLDER = "shared"
+UPDATE_PATH = b"firmware/toaster.tbu"
+UPDATE_KEY = "conf/update.key"
 BUFFER = 8704  # of the arena: pages, chunks, hashes, one after the other; the rest is for who calls
 LINGER_MS = 5000  # a connection to the hub that is not used costs a TLS session of memory
 TRIAL_MS = 900000
@@ -74,6 +78,7 @@ class Program:
         self.syncs = self.hints = 0
         self._attached = False
         self._shortages = 0
+        self._update_seen = None
         self._close_at = 0
         self.open()
 
@@ -168,6 +173,31 @@ class Program:
         self.syncs += 1
         self.pace.synced(self.clock.now(), self.engine.soon)
         self.starts.healthy()
+        self._update()
+
+    def _update(self):
+        """Take a new program that the sync has brought, if this board has its owner's key."""
+        row = self.engine.state.get(UPDATE_PATH.replace(b"/", b"\0"))
+        content = row and row.entry.content
+        if not content or content == self._update_seen:
+            return
+        self._update_seen = content
+        try:
+            with open(UPDATE_KEY, "rb") as file:
+                modulus = file.read(513)
+        except OSError:
+            return
+        gc.collect()
+        from toaster import update
+
+        try:
+            version = update.take(self.engine.disk.where(UPDATE_PATH), modulus, self.starts, self.arena[:BUFFER])
+        except (update.BadUpdate, OSError, ValueError) as error:
+            self._note("update: %s" % error)
+            return
+        self._note("update: version %d" % version)
+        self.close()
+        self.starts.reset()
 
     def _look(self):
         before = self.clock.now()
@@ -252,6 +282,7 @@ class Program:
             "name": self.settings.get("name", ""),
             "mode": self.mode(),
             "slot": self.starts.slot,
+            "program": start.version_of(self.starts.slot),
             "trial": self.starts.trial,
             "faults": self.starts.faults,
             "network": self.network.state,
