@@ -26,7 +26,7 @@ setup: $(VENV)/.installed ## Make .venv and install all that is needed (system p
 demo: setup ## A hub and two devices keep a real folder equal (KEEP=1: stays up)
 	$(BIN)/python tools/demo.py $(if $(filter-out 0,$(KEEP)),--keep)
 
-test: setup need-test ## All tests
+test: setup need-test need-boards ## All tests
 	$(MAKE) -C cnative test-c symbols
 	$(BIN)/python -m tools.cross.micropython
 	$(PYTEST) -n $(WORKERS) --dist worksteal
@@ -82,8 +82,8 @@ test-sim: setup ## Seeded histories of whole fleets in one process
 test-net: setup need-test ## Discovery and broken networks, in network namespaces (root)
 	$(PYTEST) tests/net
 
-test-boards: setup ## Boards
-	$(PYTEST) tests/boards
+test-boards: setup need-test need-boards ## Images and whole machines, the slow bad days too (root)
+	$(PYTEST) -m 'whole or not whole' -rP tests/boards
 
 test-cli: setup ## The command line and the repository's own rules
 	$(PYTEST) tests/cli tests/test_repository.py
@@ -101,10 +101,19 @@ clean: ## Remove everything that was made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(MAKE) -C cnative clean
 
-.PHONY: need-test need-cross need-mcu sizes natmod test-mcu
+.PHONY: need-test need-boards setup-image need-cross need-mcu sizes natmod test-mcu
 need-test: need-cross
 	@tools/setup.sh need ip=iproute2 nm=binutils socat=socat
 	@tools/setup.sh clang
+
+# What `toastbox image` and `toastbox emulate` use, for the boards that QEMU plays.
+need-boards:
+	@tools/setup.sh need qemu-system-aarch64=qemu-system-arm mksquashfs=squashfs-tools mcopy=mtools mkfs.vfat=dosfstools \
+	    sfdisk=fdisk mke2fs=e2fsprogs losetup=mount ip=iproute2 aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
+	    arm-linux-gnueabi-gcc=gcc-arm-linux-gnueabi arm-linux-gnueabihf-gcc=gcc-arm-linux-gnueabihf
+	@tools/setup.sh cross-libc armel=arm-linux-gnueabi armhf=arm-linux-gnueabihf arm64=aarch64-linux-gnu
+
+setup-image: setup need-boards ## The same as setup, and what builds and boots images of boards
 
 need-cross:
 	@tools/setup.sh need x86_64-linux-gnu-gcc=gcc arm-linux-gnueabi-gcc=gcc-arm-linux-gnueabi \

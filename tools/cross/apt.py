@@ -82,7 +82,7 @@ Acquire::Languages "none";
         )
         (self.folder / "status").touch()
 
-    def _run(self, *command: str, cwd: Path | None = None) -> str:
+    def run(self, *command: str, cwd: Path | None = None) -> str:
         environment = {**os.environ, "APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C"}
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=600, check=False
@@ -96,8 +96,13 @@ Acquire::Languages "none";
         done = self.folder / "updated"
         if not done.exists():
             self._write_settings()
-            self._run("apt-get", "-q", "update")
+            self.run("apt-get", "-q", "update")
             done.touch()
+
+    def renew(self) -> None:
+        """Has the lists fetched anew, because the mirror no longer has what they name."""
+        (self.folder / "updated").unlink(missing_ok=True)
+        self.update()
 
     def fetch(self, *packages: str) -> list[Path]:
         """Downloads packages, named NAME:ARCHITECTURE, without what they need; what is there already stays."""
@@ -106,12 +111,12 @@ Acquire::Languages "none";
         return [self._fetch(package, archives) for package in packages]
 
     def _fetch(self, package: str, archives: Path) -> Path:
-        uri = self._run("apt-get", "download", "--print-uris", package, cwd=archives).split()
+        uri = self.run("apt-get", "download", "--print-uris", package, cwd=archives).split()
         if len(uri) < 2:
             raise AptError(f"{self.release} has no package {package}")
         path = archives / uri[1]
         if not path.exists():
-            self._run("apt-get", "-q", "download", package, cwd=archives)
+            self.run("apt-get", "-q", "download", package, cwd=archives)
         return path
 
     def unpack(self, root: Path, *packages: str) -> Path:
@@ -127,6 +132,6 @@ Acquire::Languages "none";
         folder = self.folder / "source" / package
         if not (folder / "done").exists():
             folder.mkdir(parents=True, exist_ok=True)
-            self._run("apt-get", "-q", "source", package, cwd=folder)
+            self.run("apt-get", "-q", "source", package, cwd=folder)
             (folder / "done").touch()
         return next(path for path in folder.iterdir() if path.is_dir())

@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         add(commands)
     for add in (_log, _versions, _restore, _devices, _revoke, _folders, _prune):
         add(commands)
-    for add in (_boards, _console):
+    for add in (_boards, _image, _emulate, _flash, _console):
         add(commands)
     return parser
 
@@ -293,3 +293,44 @@ def _console(commands: Commands) -> None:
     )
     parser.add_argument("--all", metavar="SCRIPT", help="set up many boards at once, as a TOML script says")
     _json(parser)
+
+
+def _image(commands: Commands) -> None:
+    parser = _command(commands, "image", "image:image", "Build an SD card image for a board, from Debian packages")
+    parser.add_argument("board", metavar="BOARD", help="as `toastbox boards` lists it")
+    parser.add_argument("out", metavar="OUT", help="the image; compressed when its name ends in .xz")
+    parser.add_argument("--hostname", metavar="NAME", help="(default: toastbox-XXXX, from its serial number)")
+    parser.add_argument("--wifi", metavar="SSID", help="the network it joins")
+    parser.add_argument("--wifi-password-file", metavar="F", help="a file that has the password, alone; - is stdin")
+    parser.add_argument("--wifi-country", metavar="CC", help="two letters: which channels are allowed")
+    parser.add_argument(
+        "--ssh-key", metavar="F", help="public key that may log in as root; without one there is no SSH"
+    )
+    parser.add_argument("--join", metavar="CODE", help="pair at the first start with this code of `toastbox invite`")
+    parser.add_argument("--hub-url", metavar="URL", help="with --join, where the hub is not on the LAN")
+    parser.add_argument("--size", metavar="S", type=typed(quantity.parse_bytes), default=0, help="(default: least)")
+    parser.add_argument("--hub", action="store_true", help="the board is the hub")
+
+
+def _emulate(commands: Commands) -> None:
+    parser = _command(
+        commands, "emulate", "image:emulate", "Boot an image in QEMU, the serial console on this terminal"
+    )
+    parser.add_argument(
+        "image", metavar="IMAGE", help="what `toastbox image` made; it is written to, as a card would be"
+    )
+    parser.add_argument(
+        "--memory", metavar="S", type=typed(quantity.parse_bytes), default=0, help="(default: the board's)"
+    )
+    parser.add_argument("--network", metavar="NETDEV", default="user", help="QEMU's -netdev (default: user)")
+    parser.add_argument("--serial", metavar="CHARDEV", default="mon:stdio", help="QEMU's -serial (default: here)")
+
+
+def _flash(commands: Commands) -> None:
+    parser = _command(commands, "flash", "flash:flash", "Write an image to a card, read it back and compare")
+    parser.add_argument("board", metavar="BOARD", help="as `toastbox boards` lists it")
+    parser.add_argument("target", metavar="TARGET", help="a block device such as /dev/sdX, or a file")
+    parser.add_argument("--image", metavar="F", help="raw or .xz (default: BOARD.img here)")
+    parser.add_argument(
+        "--really", metavar="TARGET", help="for a disk that is not removable: its name again, to say that it is meant"
+    )

@@ -1,0 +1,208 @@
+"""A whole machine under QEMU, driven over its serial port by pyserial, on a LAN in a network namespace.
+
+kill() is the power cut. Time-outs are generous: the emulator may share its processor with everything else.
+"""
+
+import contextlib
+import ctypes
+import itertools
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import serial
+
+from tools.image.emulate import Machine
+
+BOOT_S = 240.0
+COMMAND_S = 120.0
+CLONE_NEWNET = 0x40000000
+_NUMBERS = itertools.count()
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr.strip()}"
+
+
+class Lan:
+    """A bridge in a namespace: guests have their ports on it, programs of this machine run beside it.
+
+    There is no DHCP: everyone has an address of 169.254.0.0/16, as on a cable between two boards.
+    """
+
+    def __init__(self) -> None:
+        self.namespace = f"tbxb{os.getpid()}-{next(_NUMBERS)}"
+        self._ports = 0
+
+    def make(self) -> None:
+        ip("netns", "add", self.namespace)
+        self._ip("link", "set", "lo", "up")
+        self._ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        self._ip("addr", "add", "169.254.0.1/16", "dev", "br0")
+        self._ip("link", "set", "br0", "up")
+        self._ip("route", "add", "224.0.0.0/4", "dev", "br0")
+
+    def _ip(self, *words: str) -> None:
+        ip("-n", self.namespace, *words)
+
+    def port(self) -> str:
+        """A new tap on the bridge."""
+        name = f"tap{self._ports}"
+        self._ports += 1
+        self._ip("tuntap", "add", name, "mode", "tap")
+        self._ip("link", "set", name, "master", "br0", "up")
+        return name
+
+    def plug(self, port: str, there: bool) -> None:
+        """Pull the cable of a port, or put it back."""
+        self._ip("link", "set", port, "master" if there else "nomaster", *(["br0"] if there else []))
+
+    def command(self, *words: str) -> list[str]:
+        return ["ip", "netns", "exec", self.namespace, *words]
+
+    def toastbox(self, *words: object) -> list[str]:
+        return self.command(sys.executable, "-m", "toastbox", *map(str, words))
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """This thread is on the LAN; sockets made meanwhile stay there."""
+        with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{self.namespace}") as there:
+            assert _LIBC.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+            try:
+                yield
+            finally:
+                assert _LIBC.setns(before.fileno(), CLONE_NEWNET) == 0
+
+    def remove(self) -> None:
+        subprocess.run(["ip", "netns", "del", self.namespace], check=False)
+
+
+class Guest:
+    """One machine and its card. port: on the lan; without a lan it has a network of its own."""
+
+    def __init__(self, image: Path, folder: Path, card_bytes: int, lan: Lan | None, memory_mib: int = 0) -> None:
+        self.number = next(_NUMBERS) + 1
+        self.card = folder / f"card-{self.number}.img"
+        self.folder = folder / f"boot-{self.number}"
+        self.folder.mkdir()
+        subprocess.run(["cp", "--sparse=always", str(image), str(self.card)], check=True)
+        os.truncate(self.card, card_bytes)
+        self._lan, self._memory_mib = lan, memory_mib
+        self.port = lan.port() if lan else ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self.heard = b""
+
+    def start(self) -> None:
+        """Power on."""
+        with self._inside():
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                number = free.getsockname()[1]
+            network = f"tap,ifname={self.port},script=no,downscript=no" if self._lan else "user"
+            machine = Machine(
+                self.card,
+                self.folder,
+                self._memory_mib,
+                network=network,
+                serial=f"tcp:127.0.0.1:{number},server=on,wait=off",
+                mac=f"52:54:00:77:00:{self.number:02x}",
+            )
+            log = (self.folder / "qemu.log").open("ab")
+            self._process = subprocess.Popen(machine.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.started = time.monotonic()
+            self._serial = self._connect(f"socket://127.0.0.1:{number}")
+        self.heard = b""
+
+    def _inside(self) -> contextlib.AbstractContextManager[None]:
+        return self._lan.inside() if self._lan else contextlib.nullcontext()
+
+    def _connect(self, url: str) -> serial.SerialBase:
+        for _ in range(200):
+            with contextlib.suppress(serial.SerialException):
+                return serial.serial_for_url(url, timeout=0.2)
+            assert self.runs(), (self.folder / "qemu.log").read_text()
+            time.sleep(0.05)
+        raise AssertionError("QEMU does not open its serial port")
+
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """The power cut."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(30)
+            self._serial.close()
+            self._process = None
+
+    def expect(self, pattern: str, timeout_s: float = BOOT_S) -> re.Match[str]:
+        """Read until this comes; what was before it is dropped."""
+        end = time.monotonic() + timeout_s
+        while True:
+            text = self.heard.decode(errors="replace")
+            if found := re.search(pattern, text):
+                self.heard = text[found.end() :].encode()
+                return found
+            assert time.monotonic() < end, f"{pattern!r} did not come; last heard: {text[-3000:]}"
+            assert self.runs(), f"the machine ended; last heard: {text[-3000:]}"
+            self.heard += self._serial.read(4096)
+
+    def type(self, line: str) -> None:
+        self._serial.write(f"{line}\r".encode())
+
+    def login(self) -> None:
+        """Boot to a shell."""
+        self.expect(r"login: ")
+        self.type("root")
+        self.expect(r":\S*# ", COMMAND_S)
+        self.type("stty columns 2000")  # so that the shell breaks no line
+        self.expect(r":\S*# ", COMMAND_S)
+
+    def run(self, command: str, timeout_s: float = COMMAND_S) -> tuple[int, str]:
+        """Exit code and output of a command. What it is asked to print at the end is not what is typed."""
+        mark = f"{next(_NUMBERS)}"
+        self.type(f"{command}; echo mark-$?-'{mark}'-end")
+        self.expect(rf"{mark}'-end\r\n", timeout_s)
+        found = self.expect(rf"(?s)(.*?)mark-(\d+)-{mark}-end", timeout_s)
+        return int(found[2]), found[1].replace("\r", "")
+
+    def ask(self, command: str, timeout_s: float = COMMAND_S) -> str:
+        """Output of a command that must succeed."""
+        code, text = self.run(command, timeout_s)
+        assert code == 0, f"{command} ended with {code}: {text}"
+        return text
+
+    def until(self, command: str, timeout_s: float = BOOT_S) -> str:
+        """Repeat a command until it succeeds."""
+        end = time.monotonic() + timeout_s
+        while True:
+            code, text = self.run(command)
+            if code == 0:
+                return text
+            assert time.monotonic() < end, f"{command} does not succeed: {text}\n{self.run('logread | tail -n 30')[1]}"
+            time.sleep(1)
+
+    def poweroff(self) -> None:
+        self.type("poweroff")
+        assert self._process is not None
+        end = time.monotonic() + COMMAND_S
+        with contextlib.suppress(serial.SerialException):  # QEMU closes the port when it ends
+            while self.runs() and time.monotonic() < end:
+                self.heard += self._serial.read(4096)
+        assert self._process.wait(COMMAND_S) == 0, self.heard[-2000:]
+        self._serial.close()
+        self._process = None
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.card.unlink(missing_ok=True)

@@ -1,0 +1,210 @@
+"""Whole machines on their bad days. Slow: `make test-boards` runs them, `make test` the one story of test_story.py."""
+
+import hashlib
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guest import Guest, Lan
+from test_story import Pc, in_sync, status, wait_for
+
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(7200)]
+
+LONG_S = 1800.0
+BARS_FREE_KIB = 4096  # below this the kernel would be close to ending programs
+
+
+def pair(guest: Guest, pc: Pc, name: str, *more: str) -> None:
+    guest.until("ip -4 addr show | grep -q 'inet 169.254'")
+    guest.ask(f"toastbox join {pc.invite()} /data/folder --name {name} {' '.join(more)}", LONG_S)
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Hash of every file that is synced, by name."""
+    files = (path for path in folder.rglob("*") if path.is_file() and ".toastbox" not in path.parts)
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def content_of(guest: Guest) -> dict[str, str]:
+    command = "cd /data/folder && find . -path ./.toastbox -prune -o -type f -exec sha256sum {} +; cd /"
+    lines = guest.ask(command, LONG_S).splitlines()
+    return {line[66:].removeprefix("./"): line[:64] for line in lines if len(line) > 66 and line[64:66] == "  "}
+
+
+def check_disk(guest: Guest) -> None:
+    """The file system came up without being repaired, apart from its journal, and without errors since."""
+    found = guest.ask("cat /run/log/fsck")
+    assert "clean" in found or "recovering journal" in found, found
+    assert "UNEXPECTED INCONSISTENCY" not in found, found
+    assert guest.run("dmesg | grep -q -e 'EXT4-fs error' -e 'Out of memory'")[0] == 1
+    assert guest.run("mount | grep -q '/data type ext4 (rw'")[0] == 0
+
+
+@pytest.fixture
+def pc(tmp_path: Path, lan: Lan, programs: Callable[..., subprocess.Popen[str]]) -> Pc:
+    made = Pc(tmp_path, lan, programs)
+    made.start_hub()
+    made.start_agent()
+    return made
+
+
+@pytest.mark.parametrize("name", ["virt-armhf", "pi-zero-w"])
+def test_other_processors_tell_the_same_story(
+    name: str, image_of: Callable[..., Path], lan: Lan, guests: Callable[..., Guest], pc: Pc
+) -> None:
+    """32 bits with 64 MiB; and a true ARMv6 from its SD card."""
+    (pc.folder / "hello").write_text("from the pc\n")
+    board = guests(image_of(name), lan)
+    board.start()
+    board.login()
+    check_disk(board)
+    pair(board, pc, "board")
+    board.until("grep -q 'from the pc' /data/folder/hello")
+    board.ask("echo from the board > /data/folder/answer")
+    wait_for((pc.folder / "answer").is_file, "the board's file is on the pc")
+    wait_for(lambda: in_sync(board), "in sync")
+    wait_for(lambda: "board" in pc.discovered(), "the board is seen on the LAN")
+    board.poweroff()
+
+
+def test_power_cuts(image_of: Callable[..., Path], lan: Lan, guests: Callable[..., Guest], pc: Pc) -> None:
+    """At random moments of the first boot, of pairing, of a sync of 50 MB and of doing nothing."""
+    seed = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"SEED={seed}")
+    chance = random.Random(seed)
+    board = guests(image_of("virt-arm64"), lan)
+    for _ in range(9):  # the first boot, that never comes to its end
+        board.start()
+        time.sleep(chance.uniform(0.2, 12))
+        board.kill()
+    board.start()
+    board.login()
+    check_disk(board)
+    for number in range(5):
+        board.until("ip -4 addr show dev eth0 | grep -q 'inet 169.254'")
+        board.type(f"toastbox join {pc.invite()} /data/folder --name board-{number} --again")
+        time.sleep(chance.uniform(0.1, 8))
+        board.kill()
+        board.start()
+        board.login()
+        check_disk(board)
+    pair(board, pc, "board", "--again")
+    for number in range(500):
+        (pc.folder / f"file-{number:03}").write_bytes(chance.randbytes(100_000))
+    known: dict[str, str] = {}
+    for number in range(8):
+        board.run(f"echo own-{number} > /data/folder/own-{number}; sync")
+        time.sleep(chance.uniform(0.1, 10))
+        known |= content(pc.folder)
+        board.kill()
+        board.start()
+        board.login()
+        check_disk(board)
+        there = content_of(board)
+        assert all(known.get(name) == digest for name, digest in there.items() if name.startswith("file")), (
+            "half a file"
+        )
+        assert {f"own-{n}" for n in range(number + 1)} <= set(there), "what was synced to the disk is there"
+    wait_for(lambda: in_sync(board) and content_of(board) == content(pc.folder), "converged", LONG_S)
+    assert len(content(pc.folder)) >= 508
+    for _ in range(4):
+        time.sleep(chance.uniform(0, 5))
+        board.kill()
+        board.start()
+        board.login()
+        check_disk(board)
+        wait_for(lambda: in_sync(board), "in sync again")
+        assert content_of(board) == content(pc.folder)
+
+
+def test_64_mib_and_20000_files(image_of: Callable[..., Path], lan: Lan, guests: Callable[..., Guest], pc: Pc) -> None:
+    """The 32-bit board with 64 MiB, no swap: it keeps 20,000 files in step and is never out of memory."""
+    for number in range(20_000):
+        path = pc.folder / f"folder-{number // 200:03}" / f"{number:05}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(f"{number}\n".encode() * 20)
+    board = guests(image_of("virt-armhf"), lan)
+    board.start()
+    board.login()
+    pair(board, pc, "board")
+    lowest = 1 << 30
+
+    def arrived() -> bool:
+        nonlocal lowest
+        lowest = min(lowest, int(board.ask("grep MemAvailable /proc/meminfo").split()[1]))
+        found = status(board)
+        return found.get("state") == "in sync" and found.get("entries", 0) >= 20_100
+
+    wait_for(arrived, "20,000 files in sync", LONG_S)
+    print(
+        board.ask(
+            "free; grep -E 'Rss|Pss|Private' /proc/$(pidof python3.11)/smaps_rollup; toastbox status /data/folder"
+        )
+    )
+    print(f"lowest MemAvailable: {lowest} kB")
+    check_disk(board)
+    assert lowest > BARS_FREE_KIB
+    assert len(content_of(board)) == 20_000
+
+
+def test_hub_on_a_board(
+    tmp_path: Path,
+    image_of: Callable[..., Path],
+    lan: Lan,
+    guests: Callable[..., Guest],
+    programs: Callable[..., object],
+) -> None:
+    hub = guests(image_of("virt-arm64", hub=True), lan)
+    hub.start()
+    hub.login()
+    code = hub.until("toastbox invite --data /data/hub").split()[-1]
+    pc = Pc(tmp_path, lan, programs)  # type: ignore[arg-type]
+    hub.until("ip -4 addr show dev eth0 | grep -q 'inet 169.254'")
+    pc.ask("join", code, pc.folder, "--name", "pc")
+    (pc.folder / "kept").write_text("by a board\n")
+    pc.ask("sync", pc.folder)
+    hub.kill()
+    hub.start()
+    hub.login()
+    hub.until("toastbox log --data /data/hub | grep -q kept")
+    check_disk(hub)
+    wait_for(lambda: "hub" in {each["role"] for each in pc.discovered().values()}, "the hub is seen")
+
+
+def test_cable_pulled_for_minutes(
+    image_of: Callable[..., Path], lan: Lan, guests: Callable[..., Guest], pc: Pc
+) -> None:
+    board = guests(image_of("virt-arm64"), lan)
+    board.start()
+    board.login()
+    pair(board, pc, "board")
+    board.until("ls -d /data/folder/.toastbox/index.db")
+    wait_for(lambda: in_sync(board), "in sync")
+    lan.plug(board.port, False)
+    (pc.folder / "during").write_text("the pc's\n")
+    board.ask("echo the board > /data/folder/alone")
+    time.sleep(150)
+    assert not (pc.folder / "alone").exists()
+    lan.plug(board.port, True)
+    board.until("cat /data/folder/during")
+    wait_for((pc.folder / "alone").is_file, "the board's file has come", LONG_S)
+
+
+def test_clock_at_1970(image_of: Callable[..., Path], lan: Lan, guests: Callable[..., Guest], pc: Pc) -> None:
+    """A clock that was never set, while all is running: certificates and order do not depend on it."""
+    board = guests(image_of("virt-arm64"), lan)
+    board.start()
+    board.login()
+    board.ask("date -s @60")
+    pair(board, pc, "board")
+    (pc.folder / "now").write_text("of today\n")
+    board.until("cat /data/folder/now")
+    board.ask("echo old > /data/folder/then")
+    wait_for((pc.folder / "then").is_file, "the board's file has come")
+    board.ask("echo newer >> /data/folder/now")
+    wait_for(lambda: "newer" in (pc.folder / "now").read_text(), "its edit too")
