@@ -17,6 +17,7 @@ from tools.cross.targets import CNATIVE, ROOT, TARGETS, WARNINGS, Target, target
 PYTHON = "3.11"
 CACHE = ROOT / "build/cross"
 NAME = "_native.abi3.so"
+SHARED = ("-fPIC", "-shared", "-Wl,--build-id=none")  # no id: it would differ every time
 
 
 def headers(architecture: str, cache: Path = CACHE) -> Path:
@@ -31,7 +32,9 @@ def write_binding(output: Path) -> None:
     """The C source of the binding, as cffi generates it."""
     program = "import sys, runpy; made = runpy.run_path(sys.argv[1]); made['ffibuilder'].emit_c_code(sys.argv[2])"
     script = CNATIVE / "cffi/build_native.py"
-    subprocess.run([sys.executable, "-c", program, str(script), str(output)], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", program, str(script), str(output)], stdout=subprocess.DEVNULL, check=True, timeout=60
+    )
 
 
 def build(architecture: str, output: Path, cache: Path = CACHE) -> Path:
@@ -48,7 +51,15 @@ def build(architecture: str, output: Path, cache: Path = CACHE) -> Path:
         binding = folder / "binding.c"
         write_binding(binding)
         include = [f"-I{CNATIVE / 'include'}", f"-I{usr / 'include' / f'python{PYTHON}'}", f"-I{usr / 'include'}"]
-        command = [made.tool("gcc"), *made.flags, "-fPIC", "-shared", *include, str(binding), *objects]
+        command = [
+            made.tool("gcc"),
+            *made.flags,
+            *SHARED,
+            f"-ffile-prefix-map={folder}=.",
+            *include,
+            str(binding),
+            *objects,
+        ]
         subprocess.run([*command, "-o", str(output / NAME)], check=True, timeout=120)
     subprocess.run([made.tool("strip"), str(output / NAME)], check=True, timeout=60)
     return output / NAME

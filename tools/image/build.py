@@ -6,7 +6,6 @@ time of every file; without it that is a fixed day.
 
 import hashlib
 import os
-import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,6 +112,8 @@ def squash(tree: Tree, time_s: int) -> bytes:
     clock = [
         "-mkfs-time",
         str(time_s),
+        "-all-time",
+        str(time_s),
         "-root-mode",
         "0755",
         "-root-uid",
@@ -167,13 +168,8 @@ def _raspberry(board: Board, debs: list[Path]) -> dict[str, bytes]:
     tree = Tree()
     found = next(path for path in debs if path.name.startswith("raspi-firmware_"))
     tree.package(found, lambda path: path.startswith("usr/lib/raspi-firmware/"))
-    keep = re.compile(r"usr/lib/raspi-firmware/(bootcode\.bin|start(4|)(_cd|)\.elf|fixup(4|)(_cd|)\.dat|overlays/.*)")
-    names = {f"overlays/{name}" for name in board.system.overlays}
-    files = {}
-    for path in tree.nodes:
-        inner = path.removeprefix("usr/lib/raspi-firmware/")
-        if keep.fullmatch(path) and tree.nodes[path].data and (not inner.startswith("overlays/") or inner in names):
-            files[inner] = tree.nodes[path].data
+    names = [*board.system.loader, *(f"overlays/{name}" for name in board.system.overlays)]
+    files = {name: tree.nodes[f"usr/lib/raspi-firmware/{name}"].data for name in names}
     lines = [f"kernel={board.system.kernel_name}", "initramfs initrd.img followkernel", "upstream_kernel=1"]
     files["config.txt"] = "\n".join([*lines, *board.system.config, ""]).encode()
     return files

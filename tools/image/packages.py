@@ -39,7 +39,7 @@ RASPBERRY = "raspi-firmware"
 UNWANTED = (
     *"usr/share/* usr/include/* usr/lib/*/gconv/* usr/lib/*/audit/* etc/*".split(),
     *"usr/lib/*.a usr/lib/*/perl* usr/lib/mime/* usr/games/* var/* usr/lib/systemd/* usr/lib/udev/*".split(),
-    *"usr/lib/*/e2fsprogs/* usr/lib/*/e2initrd_helper".split(),
+    *"usr/lib/*/e2fsprogs/* usr/lib/*/e2initrd_helper usr/lib/firmware/* usr/lib/raspi-firmware/*".split(),
 )
 PYTHON_UNWANTED = (
     *"lib2to3 idlelib tkinter turtledemo turtle.py test ensurepip distutils venv pydoc.py pydoc_data".split(),

@@ -1,18 +1,19 @@
 """The root file system of a board, and the initramfs before it."""
 
-import fnmatch
 import gzip
+import posixpath
 import stat
 from pathlib import Path
 
 from toastbox.boards import Board
 from tools.image import native
 from tools.image.kernel import EVERYWHERE, Kernel
-from tools.image.packages import wanted
+from tools.image.packages import FIRMWARE, wanted
 from tools.image.tree import Node, Tree, merge_links
 
 FILES = Path(__file__).parent / "files"
 HERE = "usr/lib/toastbox"
+FIRMWARE_FOLDER = "usr/lib/firmware/"
 SERVICES = "start later serve modules network plugged address agent hub ssh watchdog console stop common".split()
 EARLY_APPLETS = "sh mount insmod switch_root od tr cat sleep usleep reboot dd blockdev mkdir printf".split()
 APPLETS = """
@@ -67,7 +68,9 @@ def root(board: Board, debs: list[Path], kernel: Kernel, hub: bool, ssh_key: str
     assert board.system
     tree = Tree()
     for deb in debs:
-        tree.package(deb, lambda path: wanted(path) or _is_firmware(path, board.system.firmware))
+        tree.package(deb, wanted)
+        if board.system.firmware and deb.name.startswith(FIRMWARE):
+            _add_firmware(tree, deb, board.system.firmware)
     native.add_toastbox(tree, board.system.architecture, hub, cache)
     native.compile_all(tree, cache)
     tree.remove(
@@ -81,9 +84,21 @@ def root(board: Board, debs: list[Path], kernel: Kernel, hub: bool, ssh_key: str
     return tree
 
 
-def _is_firmware(path: str, patterns: tuple[str, ...]) -> bool:
-    inner = path.removeprefix("usr/lib/firmware/")
-    return inner != path and any(fnmatch.fnmatchcase(inner, pattern) for pattern in patterns)
+def _add_firmware(tree: Tree, deb: Path, patterns: tuple[str, ...]) -> None:
+    """The files that fit, and those that they are links to."""
+    files = Tree()
+    files.package(deb, lambda path: path.startswith(FIRMWARE_FOLDER))
+    todo = [path for pattern in patterns for path in files.find(FIRMWARE_FOLDER + pattern)]
+    while todo:
+        path = todo.pop()
+        node = files.nodes.get(path)
+        if node is None or path in tree.nodes:
+            continue
+        if stat.S_ISLNK(node.mode):
+            tree.link(path, node.data.decode())
+            todo.append(posixpath.normpath(posixpath.join(posixpath.dirname(path), node.data.decode())))
+        elif stat.S_ISREG(node.mode):
+            tree.file(path, node.data)
 
 
 def _add_system(tree: Tree, board: Board, hub: bool, time_s: int) -> None:
@@ -108,6 +123,7 @@ def _add_system(tree: Tree, board: Board, hub: bool, time_s: int) -> None:
     tree.file("etc/toastbox-serial", " ".join(board.serial) + "\n")
     for name in SERVICES:
         tree.file(f"{HERE}/{name}", script(name), 0o644 if name == "common" else 0o755)
+    tree.file(f"{HERE}/hooks/apply", script("apply"), 0o755)
     tree.file("usr/bin/toastbox", script("toastbox"), 0o755)
     tree.link("usr/bin/python3", "python3.11")
     for name in APPLETS:

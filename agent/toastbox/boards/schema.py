@@ -81,6 +81,7 @@ class System:
     device_tree: tuple[str, ...] = field(WORDS, "device trees of the kernel package, for the boot partition", ())
     overlays: tuple[str, ...] = field(WORDS, "device tree overlays that config.txt names", ())
     boot: str = field(choice("none", "raspberry"), "how the board finds its kernel; none: an emulator is told", "none")
+    loader: tuple[str, ...] = field(WORDS, "files of raspi-firmware that start it", ())
     kernel_name: str = field(WORD_KIND, "the kernel's name in the boot partition", "kernel.img")
     config: tuple[str, ...] = field(LINES, "lines for the Raspberry's config.txt", ())
     firmware: tuple[str, ...] = field(WORDS, "firmware files of Wi-Fi, below /lib/firmware; * stands for any", ())
