@@ -166,7 +166,7 @@ class AgentSettings:
     window: int = setting(
         2 * MIB,
         size(512 * KIB, 64 * MIB),
-        "Of the arena: each of the two buffers that are sent in turn.",
+        "Of the arena: each of the buffers that are sent in turn; three, or two where the arena holds no more.",
     )
     sqlite_cache: int = setting(MIB, size(64 * KIB, GIB), "Page cache of the index.")
 

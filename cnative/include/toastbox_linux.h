@@ -95,6 +95,9 @@ int tbx_file_open(int fd, const char *path, uint64_t flags, uint64_t mode);
 /* syncfs(2). */
 int tbx_filesystem_sync(int fd);
 
+/* sync_file_range(2) of the whole file, SYNC_FILE_RANGE_WRITE: begins to write dirty pages, waits for none. */
+int tbx_file_write_back(int fd);
+
 /* fstatfs(2). */
 int tbx_filesystem_read(int fd, tbx_filesystem *out);
 

@@ -50,6 +50,11 @@ int tbx_filesystem_sync(int fd)
     return checked(syncfs(fd));
 }
 
+int tbx_file_write_back(int fd)
+{
+    return checked(sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE));
+}
+
 int tbx_filesystem_read(int fd, tbx_filesystem *out)
 {
     struct statfs found;

@@ -144,7 +144,7 @@ class SimDevice:
         self._image = b""
         self._index: SimIndex | None = None
         self.engine: Engine | None = None
-        self._buffers = [memoryview(bytearray(WINDOW)) for _ in range(3)]
+        self._buffers = [memoryview(bytearray(WINDOW)) for _ in range(4)]
         self._root = b"/sim/" + name.encode()
         kernel.mount(self._root, disk)
         disk.step = self.step
@@ -211,7 +211,7 @@ class SimDevice:
         self._index = SimIndex(self._image, self.step)
         remote = SimRemote(self.name, self._network, self.step)
         beside = Beside(self._chance)
-        engine = Engine(self._folder, self._index, remote, self.clock, self._buffers, beside, self.name)
+        engine = Engine(self._folder, self._index, remote, self.clock, self._buffers, beside, self.name, lanes=[remote])
         engine.start()
         self.engine = engine
         return engine

@@ -269,6 +269,9 @@ class Kernel:
         file.disk.step("fsync", True)
         file.disk.sync(file.inode)
 
+    def write_back(self, descriptor: int) -> None:
+        """Promises nothing."""
+
     def syncfs(self, descriptor: int) -> None:
         file = self._file(descriptor)
         file.disk.step("syncfs", True)

@@ -98,7 +98,7 @@ class Agent:
             self._top.stop()
         log_memory(self._parts.arena, self._settings)
         self._worker.stop()
-        self._parts.remote.close()
+        self._parts.hang_up()
         await self._lan.stop()
         await asyncio.to_thread(self._events.stop)
         await asyncio.to_thread(self._worker.join, STOP_TIMEOUT_S)
@@ -238,7 +238,7 @@ class Agent:
             "name": credentials.name,
             "hub": credentials.url,
             "folder": credentials.folder,
-            "traffic": {"sent": self._parts.remote.bytes_sent, "received": self._parts.remote.bytes_received},
+            "traffic": self._parts.traffic(),
             "watch": {"folders": len(self._watcher), "trouble": self._watcher.trouble},
             "lan": self._lan.figures(),
             "memory": memory_figures(self._parts.arena, self._settings),

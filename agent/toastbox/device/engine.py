@@ -9,7 +9,7 @@ simulator can run it on fakes and stop it anywhere. Decisions are core's; this f
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from toastbox.core import wire
 from toastbox.core.entry import FILE, Entry
@@ -40,7 +40,8 @@ TWO_WAY, RECEIVE_ONLY, SEND_ONLY = "two-way", "receive-only", "send-only"
 class Engine:
     """Keeps one folder in step with the hub. device_name: for conflict copies.
 
-    buffers: three writable buffers of at least twice the largest chunk: two windows to send, one to read.
+    buffers: three or more writable buffers of at least twice the largest chunk: windows to send, the last one to read.
+    lanes: the hub on further connections, on which windows are sent beside the first.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Engine:
         device_name: str,
         mode: str = TWO_WAY,
         peers: PeerSource | None = None,
+        lanes: Sequence[Remote] = (),
     ) -> None:
         self._folder = folder
         self._index = index
@@ -63,7 +65,7 @@ class Engine:
         self.dirty = Dirty(everything=True)
         self._rules = IgnoreRules("")
         changed = self.dirty.add
-        reader = Reader(folder, buffers[2])
+        reader = Reader(folder, buffers[-1])
         publisher = Publisher(folder, index, device_name, self._hold, changed, self._doubt, clock)
         self._publisher = publisher
         self._recovery = Recovery(folder, index, publisher, device_name, changed)
@@ -82,7 +84,7 @@ class Engine:
             mode == SEND_ONLY,
             self._ignored,
         )
-        sender = Sender(folder, remote, buffers[:2], background, self._answered)
+        sender = Sender(folder, [remote, *lanes], buffers[:-1], background, self._answered)
         self._pusher = Pusher(folder, index, sender, reader, clock, self.report, self._ignored, changed)
 
     def _hold(self, entry: Entry, reason: str) -> None:

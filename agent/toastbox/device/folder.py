@@ -191,6 +191,10 @@ class Folder:
     def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> int:
         return os.pwrite(descriptor, data, offset)
 
+    def write_back(self, descriptor: int) -> None:
+        """Have the kernel begin to write a file out; promises nothing."""
+        posix.write_back(descriptor)
+
     def size_of(self, descriptor: int) -> int:
         return os.fstat(descriptor).st_size
 

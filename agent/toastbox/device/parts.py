@@ -39,19 +39,22 @@ class Parts:
         self.arena = make_arena(settings)
         self.folder = Folder(str(store.folder), self.arena.regions["listings"])
         self.index = Index(store.index_path, settings.sqlite_cache)
-        self.remote = HubClient(credentials, self._throttle(settings, 0), self._throttle(settings, 1))
-        self.background = ThreadPoolExecutor(1, thread_name_prefix="toastbox-send")
-        sizes = (settings.window, settings.window, LEAST_WINDOW)
+        up, down = self._throttle(settings, 0), self._throttle(settings, 1)
+        sizes = window_sizes(settings)
+        self.lanes = [HubClient(credentials, up, down) for _ in sizes[1:]]
+        self.remote = self.lanes[0]
+        self.background = ThreadPoolExecutor(len(self.lanes), thread_name_prefix="toastbox-send")
         self.engine = Engine(
             self.folder,
             self.index,
             self.remote,
             self.clock,
-            [self.arena.buffer(size) for size in sizes],
+            [self.arena.buffer(size) for size in (*sizes, LEAST_WINDOW)],
             self.background,
             settings.name or credentials.name,
             settings.mode,
             peers,
+            self.lanes[1:],
         )
 
     def _throttle(self, settings: AgentSettings, way: int) -> Throttle | None:
@@ -67,18 +70,37 @@ class Parts:
             )
         return Throttle(plain[way], self.clock.monotonic_s, self.clock.sleep) if plain[way] else None
 
+    def traffic(self) -> dict[str, int]:
+        """Bytes to and from the hub, all connections but the event stream."""
+        sent, received = (lane.bytes_sent for lane in self.lanes), (lane.bytes_received for lane in self.lanes)
+        return {"sent": sum(sent), "received": sum(received)}
+
+    def hang_up(self) -> None:
+        """End all requests, from any thread and for good."""
+        for lane in self.lanes:
+            lane.close()
+
     def close(self) -> None:
+        self.hang_up()
         self.background.shutdown()
-        self.remote.close()
         self.index.close()
         self.folder.close()
+
+
+def window_sizes(settings: AgentSettings) -> tuple[int, ...]:
+    """Three windows, so that two are on the wire while one is filled; two where the arena holds no more."""
+    return (settings.window,) * (3 if settings.arena >= _needed(settings, 3) else 2)
 
 
 def make_arena(settings: AgentSettings) -> Arena:
     """The one region for listings and transfer buffers. WrongUse names the least that can work."""
     if settings.window < LEAST_WINDOW:
         raise WrongUse(f"window is {settings.window} bytes and must be {LEAST_WINDOW} at least")
-    least = 2 * settings.window + LEAST_WINDOW + LISTING_BYTES + ARENA_SLACK
+    least = _needed(settings, 2)
     if settings.arena < least:
         raise WrongUse(f"arena is {settings.arena} bytes; with this window it must be {least} at least")
     return Arena(settings.arena, regions={"listings": LISTING_BYTES})
+
+
+def _needed(settings: AgentSettings, windows: int) -> int:
+    return windows * settings.window + LEAST_WINDOW + LISTING_BYTES + ARENA_SLACK

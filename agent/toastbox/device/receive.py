@@ -24,6 +24,7 @@ from toastbox.errors import DamagedData, HostilePeer, HubRefused
 SEGMENT_CHUNKS = 2048
 SEGMENT_BYTES = 32 << 20
 RESUMABLE_BYTES = 1 << 20
+WRITE_BACK_BYTES = 4 << 20  # of a large file so much is begun to be written out at a time: its flush finds little left
 PARTIAL = "part"
 OPEN_TARGETS = 8
 LIST_PAGE = 16384
@@ -34,7 +35,7 @@ ZERO_CHUNK = hashlib.sha256(bytes(CHUNK_MAX)).digest()  # what a hole of a spars
 class Target:
     """One entry being staged. replaces: what is at its path now. failed: why it cannot be staged, or ""."""
 
-    __slots__ = ("complete", "entry", "failed", "left", "mode", "name", "replaces", "seen")
+    __slots__ = ("complete", "dirty", "entry", "failed", "left", "mode", "name", "replaces", "seen")
 
     def __init__(self, entry: Entry, name: str, replaces: Seen | None, mode: int) -> None:
         self.entry = entry
@@ -42,6 +43,7 @@ class Target:
         self.replaces = replaces
         self.mode = mode
         self.left = 0
+        self.dirty = 0  # bytes written since the disk was last asked to begin
         self.seen: Seen | None = None
         self.complete = False
         self.failed = ""
@@ -271,6 +273,10 @@ class Receiver:
             done = 0
             while done < len(data):
                 done += self._folder.write_at(descriptor, data[done:], offset + done)
+            target.dirty += done
+            if target.dirty >= WRITE_BACK_BYTES:
+                self._folder.write_back(descriptor)
+                target.dirty = 0
         except OSError as error:
             self._fail(target, error)
             return

@@ -1,15 +1,22 @@
 """From changed files to the hub: read, cut, hash, upload what is missing, commit.
 
 A *window* is a buffer of the arena. Files are read into it, cut and hashed there, and it leaves for the hub
-when it is full: which chunks are missing, those chunks, then the commit of every complete file. Two windows take
-turns, so that one is filled while the other is on the wire. A file larger than the window passes through it piece by
-piece; what was uploaded stays on the hub, so an interrupted upload goes on where it stopped.
+when it is full: which chunks are missing, those chunks, then the commit of every complete file. Windows take turns:
+while one is filled, the others are on the wire, each on a connection of its own (a *lane*), so that nothing waits for
+the hub's answer. They are done with in the order in which they left: a window commits after the one before it.
+
+    this thread   fill 1 | fill 2 ......... | fill 3 ......... | fill 1 .........
+    lane 1               | missing, chunks, commit 1 |         | missing, chunks, commit 3
+    lane 2                                  | missing, chunks  ... commit 2 |
+
+A file larger than the window passes through it piece by piece; what was uploaded stays on the hub, so an interrupted
+upload goes on where it stopped.
 
 A file that changes while it is read is not committed: no version is ever a mixture.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -65,7 +72,7 @@ class Proposal:
 
 
 class Background(Protocol):
-    """Runs one call at a time beside the caller (an executor with one thread), or at once (tests)."""
+    """Begins calls in order, beside the caller (an executor with a thread for each lane) or at once (tests)."""
 
     def submit(self, function: Callable[[], None]) -> "Future[None]": ...
 
@@ -94,19 +101,21 @@ class Window:
 class Sender:
     """Sends proposals in windows. done(proposals): called in the caller's thread with statuses and seqs set.
 
-    buffers: two (or more) writable buffers, each at least twice the largest chunk.
+    buffers: two (or more) writable buffers, each at least twice the largest chunk. lanes: the hub, once for each
+    window that may be on the wire: one less than buffers, and as many as the background runs at once, or fewer.
     """
 
     def __init__(
         self,
         folder: Folder,
-        remote: Remote,
+        lanes: Sequence[Remote],
         buffers: list[memoryview],
         background: Background,
         done: Callable[[list[Proposal]], None],
     ) -> None:
         self._folder = folder
-        self._remote = remote
+        self._lanes = lanes
+        self._turns = 0
         self._background = background
         self._done = done
         self._windows = [Window(buffer) for buffer in buffers]
@@ -213,9 +222,12 @@ class Sender:
 
     def _turn(self) -> None:
         """Let the current window leave for the hub, and go on with the one that left longest ago."""
+        before = self._windows[-1].sent
         window = self._windows.pop(0)
         self._windows.append(window)
-        window.sent = self._background.submit(lambda: self._send(window))
+        lane = self._lanes[self._turns % len(self._lanes)]
+        self._turns += 1
+        window.sent = self._background.submit(lambda: self._send(window, lane, before))
         self._settle(self._window)
 
     def _settle(self, window: Window) -> None:
@@ -242,19 +254,22 @@ class Sender:
                 window.sent = None
             window.clear()
 
-    # --- beside the caller, one window at a time, in order
+    # --- beside the caller
 
-    def _send(self, window: Window) -> None:
-        self._upload(window)
+    def _send(self, window: Window, lane: Remote, before: "Future[None] | None") -> None:
+        """before: the window that left last. As each ends after it, a lane is free when its turn comes again."""
+        self._upload(window, lane)
+        if before is not None:
+            before.result()
         if window.proposals:
-            self._commit(window.proposals)
+            self._commit(window.proposals, lane)
 
-    def _upload(self, window: Window) -> None:
+    def _upload(self, window: Window, lane: Remote) -> None:
         unique = {digest: (start, end) for digest, start, end in window.parts}
         if not unique:
             return
         if sum(end - start for start, end in unique.values()) > UNASKED_BYTES:
-            bitmap = self._remote.missing(b"".join(unique))
+            bitmap = lane.missing(b"".join(unique))
             wanted = [d for i, d in enumerate(unique) if bitmap[i >> 3] >> (i & 7) & 1]
         else:
             wanted = list(unique)
@@ -265,12 +280,12 @@ class Sender:
             parts += [chunk_head(digest, end - start), window.buffer[start:end]]
             total += 36 + end - start
         if parts:
-            self._remote.upload(parts, total)
+            lane.upload(parts, total)
 
-    def _commit(self, proposals: list[Proposal]) -> None:
+    def _commit(self, proposals: list[Proposal], lane: Remote) -> None:
         records = [proposal.encode() for proposal in proposals]
         try:
-            answer = wire.decode_answer(self._remote.commit(wire.encode_commit(self.epoch, self.flags, records)))
+            answer = wire.decode_answer(lane.commit(wire.encode_commit(self.epoch, self.flags, records)))
         except WireError as error:
             raise HostilePeer(f"the hub's answer cannot be read: {error}") from error
         if len(answer.results) != len(proposals):

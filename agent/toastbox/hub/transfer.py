@@ -125,7 +125,7 @@ async def _pieces(request: web.BaseRequest, limit: int) -> AsyncIterator[bytes]:
 
 
 async def _batches(request: web.BaseRequest, limit: int) -> AsyncIterator[list[tuple[bytes, Buffer]]]:
-    """The chunks of a bundle, copied out of the stream's buffers, some at a time."""
+    """The chunks of a bundle, as views of the pieces that arrived, some at a time."""
     reader = BundleReader(MAX_CHUNK)
     batch: list[tuple[bytes, Buffer]] = []
     size = 0
@@ -134,7 +134,7 @@ async def _batches(request: web.BaseRequest, limit: int) -> AsyncIterator[list[t
             for digest, data in reader.feed(piece):
                 if data is None:
                     raise bad_request("an upload names a chunk that it does not bring")
-                batch.append((digest, bytes(data)))
+                batch.append((digest, data))
                 size += len(data)
             if size >= _BATCH_BYTES or len(batch) >= _BATCH_CHUNKS:
                 yield batch

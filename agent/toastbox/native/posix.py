@@ -57,6 +57,14 @@ def syncfs(fd: int) -> None:
     check(lib.tbx_filesystem_sync(fd))
 
 
+def write_back(fd: int) -> None:
+    """sync_file_range(2): begin to write out what is dirty of a file, so that a later flush finds little left.
+
+    Promises nothing, not even that anything is written; a file system that cannot is left to its own pace.
+    """
+    lib.tbx_file_write_back(fd)
+
+
 def statfs(fd: int) -> FileSystem:
     """fstatfs(2), the identity of the file system that fd is on."""
     out = ffi.new("tbx_filesystem *")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from toastbox.core.wire import MAX_CHUNK
 from toastbox.hub.chunks.base import Buffer
+from toastbox.native import posix
 
 PACK_BYTES = 256 << 20
 HEADER = struct.Struct("<8sQ")
@@ -24,6 +25,7 @@ RECORD = struct.Struct("<4sII32sI")
 _MAGIC = b"TBPACK1\n"
 _RECORD_MAGIC = b"TBCK"
 _SEARCH_BYTES = 64 << 10
+_WRITE_BACK_BYTES = 4 << 20  # so much is begun to be written out at a time: the flush before a commit finds little left
 _IOV = 512  # heads and chunks per writev: two each, below IOV_MAX
 
 
@@ -98,6 +100,7 @@ class PackTail:
         self._limit = pack_bytes
         self._fd = -1
         self._unsynced: list[int] = []  # full packs left behind since the last sync
+        self._dirty = 0  # bytes written since the disk was last asked to begin
         self.number = 0
         self.offset = 0
 
@@ -145,7 +148,8 @@ class PackTail:
 
     def _write(self, gather: list[Buffer]) -> None:
         """pwritev all of gather so that it ends at self.offset; gather is emptied."""
-        at = self.offset - sum(len(part) for part in gather)
+        size = sum(len(part) for part in gather)
+        at = self.offset - size
         while gather:
             written = os.pwritev(self._fd, gather, at)
             at += written
@@ -153,6 +157,10 @@ class PackTail:
                 written -= len(gather.pop(0))
             if written:
                 gather[0] = memoryview(gather[0])[written:]
+        self._dirty += size
+        if self._dirty >= _WRITE_BACK_BYTES:
+            posix.write_back(self._fd)
+            self._dirty = 0
 
     def _next_pack(self) -> None:
         if self._fd >= 0:

@@ -88,8 +88,9 @@ class PackStore:
             found = sha256(data).digest()
             if found != digest:
                 raise DamagedData(digest, found)
-            if digest not in new and self.size_of(folder, digest) is None:
-                new[digest] = data
+            new.setdefault(digest, data)
+        for digest in self.sizes_of(folder, list(new)):
+            del new[digest]
         self._append(folder, list(new.items()))
         return len(new), sum(len(data) for data in new.values())
 

@@ -1,0 +1,108 @@
+"""Windows on several lanes: filled, uploaded side by side, committed in the order in which they left."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toastbox.core import wire
+from toastbox.core.entry import FILE, Entry
+from toastbox.device.folder import Folder
+from toastbox.device.send import CHUNK_MAX, Proposal, Sender
+from toastbox.errors import HubUnreachable
+
+PATIENCE_S = 20.0
+FILE_BYTES = 400_000  # one a window
+
+
+class Hub:
+    """What all lanes share: what arrived, in order. slow: the upload with this number waits for the one after it."""
+
+    def __init__(self, slow: int = -1, broken: int = -1) -> None:
+        self.slow = slow
+        self.broken = broken
+        self.others = threading.Event()
+        self.uploads = 0
+        self.names: list[bytes] = []
+        self.before_slow = 0
+        self.lock = threading.Lock()
+
+
+class Lane:
+    """The requests a sender makes of interfaces.Remote."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._busy = threading.Lock()
+
+    def missing(self, hashes: bytes) -> bytes:
+        return b"\xff" * ((len(hashes) // 32 + 7) // 8)
+
+    def upload(self, parts: Sequence[Any], total: int) -> None:
+        assert self._busy.acquire(blocking=False), "one request at a time on a lane"
+        with self._hub.lock:
+            number, self._hub.uploads = self._hub.uploads, self._hub.uploads + 1
+        if number == self._hub.slow:
+            assert self._hub.others.wait(PATIENCE_S)
+            self._hub.before_slow = len(self._hub.names)
+        elif number > self._hub.slow >= 0:
+            self._hub.others.set()
+        self._busy.release()
+        if number == self._hub.broken:
+            raise HubUnreachable("cut")
+
+    def commit(self, body: bytes) -> bytes:
+        records = list(wire.decode_commit(bytes(body)).records())
+        self._hub.names += [record.entry.path for record in records]
+        seq = len(self._hub.names)
+        return wire.encode_answer(1, seq, [(wire.COMMITTED, seq) for _ in records])
+
+
+def send(tmp_path: Path, hub: Hub, count: int, lanes: int = 2) -> list[bytes]:
+    """Send that many files, each a window of its own; the paths that were answered for, in order."""
+    answered: list[bytes] = []
+    arena: Any = None
+    folder = Folder(str(tmp_path), arena)
+    for number in range(count):
+        (tmp_path / f"{number:02}").write_bytes(bytes([number]) * FILE_BYTES)
+    with ThreadPoolExecutor(lanes) as background:
+        buffers = [memoryview(bytearray(2 * CHUNK_MAX)) for _ in range(lanes + 1)]
+        remotes: list[Any] = [Lane(hub) for _ in range(lanes)]
+        sender = Sender(
+            folder, remotes, buffers, background, lambda done: answered.extend(each.entry.path for each in done)
+        )
+        try:
+            for number in range(count):
+                sender.add_file(Proposal(Entry(b"%02d" % number, FILE), None), lambda proposal: True)
+            sender.finish()
+        except BaseException:
+            sender.abandon()
+            raise
+        finally:
+            folder.close()
+    return answered
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_commits_come_in_the_order_of_the_files(tmp_path: Path, lanes: int) -> None:
+    hub = Hub()
+    names = [b"%02d" % number for number in range(9)]
+    assert send(tmp_path, hub, 9, lanes) == names
+    assert hub.names == names
+
+
+def test_the_next_window_is_uploaded_while_one_is_slow_and_commits_after_it(tmp_path: Path) -> None:
+    hub = Hub(slow=2)
+    assert send(tmp_path, hub, 6) == [b"%02d" % number for number in range(6)]
+    assert hub.before_slow == 2  # the upload after the slow one had begun, and its commit waited
+    assert hub.names == [b"%02d" % number for number in range(6)]
+
+
+def test_nothing_is_committed_behind_a_window_that_failed(tmp_path: Path) -> None:
+    hub = Hub(broken=2)
+    with pytest.raises(HubUnreachable):
+        send(tmp_path, hub, 6)
+    assert hub.names == [b"00", b"01"]
