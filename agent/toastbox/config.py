@@ -169,6 +169,12 @@ class AgentSettings:
         "Of the arena: each of the buffers that are sent in turn; three, or two where the arena holds no more.",
     )
     sqlite_cache: int = setting(MIB, size(64 * KIB, GIB), "Page cache of the index.")
+    ahead: int = setting(
+        GIB,
+        size(0, 1000 * GIB),
+        "Large files are fetched while another device still uploads them. If it never finishes that was in vain:\n"
+        "most bytes fetched in vain between two starts. 0: nothing is fetched before it is whole.",
+    )
 
     def __post_init__(self) -> None:
         if 2 * self.window + MIB > self.arena:

@@ -14,6 +14,7 @@ from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import FolderInfo, SystemClock
 from toastbox.errors import EpochChanged
+from toastbox.hub.ahead import Ahead
 from toastbox.hub.home import Home
 from toastbox.hub.journal.base import Device
 from toastbox.hub.refusal import Refusal
@@ -40,6 +41,8 @@ class LocalHub:
     def __init__(self, path: Path) -> None:
         self.home = Home(str(path))
         self.service = self.home.service
+        self.now_s = 0.0
+        self.ahead = Ahead(lambda: self.now_s)
 
     def device(self, name: str) -> Device:
         for device in self.service.journal.devices(1):
@@ -60,7 +63,9 @@ class LocalRemote:
 
     def __init__(self, hub: LocalHub, name: str) -> None:
         self._service = hub.service
+        self._ahead = hub.ahead
         self._device = hub.device(name)
+        self.on_tell = lambda: None  # after a device has told of an upload
         self.calls: dict[str, int] = {}
         self.sent = self.fetched = 0
 
@@ -84,6 +89,7 @@ class LocalRemote:
         except Refusal as refusal:
             raise translated(refusal) from refusal
         self._service.flush()
+        self._ahead.end(self._device.number)
         return answer
 
     def missing(self, hashes: bytes) -> bytes:
@@ -106,6 +112,15 @@ class LocalRemote:
     def chunk_list(self, content: bytes, start: int, count: int) -> tuple[bytes, int]:
         return self._service.chunk_list(self._device, content, start, count)
 
+    def tell_ahead(self, run: bytes) -> None:
+        self._count("tell_ahead")
+        self._ahead.note(self._device.folder, self._device.number, run)
+        self.on_tell()
+
+    def ahead(self, after: int) -> bytes:
+        self._count("ahead")
+        return self._ahead.answer(self._device.folder, self._device.number, after)
+
     def close(self) -> None:
         pass
 
@@ -120,8 +135,9 @@ def translated(refusal: Refusal) -> Exception:
 class LocalDevice:
     """A real folder with an engine on it. `restart` is what a kill -9 and a new start do."""
 
-    def __init__(self, hub: LocalHub, root: Path, mode: str = "two-way") -> None:
+    def __init__(self, hub: LocalHub, root: Path, mode: str = "two-way", ahead_bytes: int = 0) -> None:
         self.root = root
+        self.ahead_bytes = ahead_bytes
         (root / ".toastbox").mkdir(parents=True, exist_ok=True)
         self.hub = hub
         self.mode = mode
@@ -134,7 +150,15 @@ class LocalDevice:
         self.folder = Folder(str(self.root), self.arena.regions["listings"])
         self.index = Index(str(self.root / ".toastbox/index.db"))
         self.engine = Engine(
-            self.folder, self.index, self.remote, SystemClock(), self.buffers, Inline(), self.root.name, self.mode
+            self.folder,
+            self.index,
+            self.remote,
+            SystemClock(),
+            self.buffers,
+            Inline(),
+            self.root.name,
+            self.mode,
+            ahead_bytes=self.ahead_bytes,
         )
         self.engine.start()
 

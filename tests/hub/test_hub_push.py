@@ -131,7 +131,7 @@ def test_slow_listener_is_told_the_last_head_only() -> None:
 
 
 def test_listener_that_knows_the_head_is_not_told() -> None:
-    listener = Subscriber(1, (7, 5))
+    listener = Subscriber(1, (7, 5), 1)
     listener.tell_head((7, 5))
     assert listener.take() == b""
     listener.tell_peers()

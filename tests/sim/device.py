@@ -17,7 +17,7 @@ from .clock import DeviceClock
 from .kernel import Kernel, Mounted
 from .promises import Broken, Ledger
 from .remote import Network, SimRemote
-from .small import WINDOW
+from .small import AHEAD_BYTES, WINDOW
 
 MOST_IMAGES = 6
 MOST_DESCRIPTORS = 18  # root, stage and the parents that device/folder.py keeps
@@ -196,6 +196,8 @@ class SimDevice:
         self.overflown = False
         if self._chance.random() < 0.2:
             engine.retry_held()
+        while self._chance.random() < 0.5:  # told of uploads, truly or not
+            engine.fetch_ahead()
         accept, self.accepts_deletes = self.accepts_deletes, False
         engine.cycle(accept)
         if engine.unconfirmed and self._chance.random() < 0.7:
@@ -211,7 +213,17 @@ class SimDevice:
         self._index = SimIndex(self._image, self.step)
         remote = SimRemote(self.name, self._network, self.step)
         beside = Beside(self._chance)
-        engine = Engine(self._folder, self._index, remote, self.clock, self._buffers, beside, self.name, lanes=[remote])
+        engine = Engine(
+            self._folder,
+            self._index,
+            remote,
+            self.clock,
+            self._buffers,
+            beside,
+            self.name,
+            lanes=[remote],
+            ahead_bytes=AHEAD_BYTES,
+        )
         engine.start()
         self.engine = engine
         return engine

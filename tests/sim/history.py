@@ -27,6 +27,7 @@ MOST_ROUNDS = 16
 MOST_DEPTH = 2  # rounds of other devices inside a round
 MOST_ACTS = 120  # of users
 MOST_LINES = 200_000
+UPLOADS_FORGOTTEN_S = 1300  # at the hub, then by devices that had fetched of them
 SHOWN_DIFFERENCES = 3
 Tree = dict[bytes, tuple[int, bytes, bool]]
 
@@ -230,6 +231,8 @@ class History:
                 break
         else:
             raise Broken(f"does not come to rest in {MOST_ROUNDS} rounds")
+        self.time.advance(UPLOADS_FORGOTTEN_S * SECOND)
+        self._whole_round()
         before = self._position()
         self._whole_round()
         if self._position() != before:

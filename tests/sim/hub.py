@@ -12,6 +12,7 @@ from typing import Any
 from toastbox.core.content import items
 from toastbox.core.entry import FILE
 from toastbox.errors import DamagedData
+from toastbox.hub.ahead import Ahead
 from toastbox.hub.chunks.base import Buffer
 from toastbox.hub.journal.base import Device, Row
 from toastbox.hub.journal.sqlite import SqliteJournal
@@ -117,6 +118,7 @@ class Hub:
 
     def _start(self, image: bytes, chunks: dict[bytes, bytes]) -> None:
         self.runs += 1
+        self.ahead = Ahead(self._clock.monotonic)
         self.journal = SqliteJournal(":memory:")
         if image:
             self.journal._writer.deserialize(image)

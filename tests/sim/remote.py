@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from toastbox.core.ahead import decode_ahead, encode_ahead, encode_run
 from toastbox.core.bundle import BundleReader
 from toastbox.core.content import MAX_CHUNK
 from toastbox.core.names import key_of
@@ -117,6 +118,7 @@ class SimRemote:
         records = list(decode_commit(data).records())
         what = ", ".join(f"{record.entry!r}" for record in records)
         answer = self._request(f"commit {what}", lambda: self._service.commit(self._device, data), self._flush)
+        self._net.hub.ahead.end(self._device.number)
         results = decode_answer(answer).results
         self._step(f"  {results}", False)
         for record, (status, seq) in zip(records, results, strict=True):
@@ -145,6 +147,25 @@ class SimRemote:
 
     def chunk_list(self, content: bytes, start: int, count: int) -> tuple[bytes, int]:
         return self._request("list", lambda: self._service.chunk_list(self._device, content, start, count))
+
+    def tell_ahead(self, run: Buffer) -> None:
+        data = bytes(run)
+        self._request(f"tell ahead of {data[:4].hex()}", lambda: self._net.hub.ahead.note(1, self._device.number, data))
+
+    def ahead(self, after: int) -> bytes:
+        """The truth, or a lie that names chunks in other places."""
+        answer = self._request("ahead", lambda: self._net.hub.ahead.answer(1, self._device.number, after))
+        return self._lie(answer) if self._net.fault() else answer
+
+    def _lie(self, answer: bytes) -> bytes:
+        position, runs = decode_ahead(answer)
+        self._step("  the hub lies", False)
+        for run in runs:
+            if self._net.chance.random() < 0.5:
+                run.offset += self._net.chance.choice((1, 64, 4096))
+            else:
+                run.chunks = run.chunks[36:] + run.chunks[:36]
+        return encode_ahead(position, [encode_run(run) for run in runs])
 
     def close(self) -> None:
         pass

@@ -5,12 +5,14 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from unittest import mock
 
-from toastbox.device import folder_sums, publish, pull, push, reading, receive, send
+from toastbox.device import ahead, folder_sums, publish, pull, push, reading, receive, send
 
 CHUNKS = (64, 512, 1024)  # least, average, most
+AHEAD_BYTES = 20_000
 WINDOW = 2 * CHUNKS[2] + 100
 SIZES = (
     (folder_sums, {"AT_ONCE": 3, "MOST_WAITING": 2}),
+    (ahead, {"MOST_FILES": 2, "RESERVE_BYTES": 1000, "WRITE_BACK_BYTES": 500}),
     (pull, {"PAGE_ENTRIES": 5, "PAGE_BYTES": 4096}),
     (publish, {"FEW": 1, "MANY_INTENTS": 8}),
     (push, {"MANY_GONE": 4, "MANY_UNSETTLED": 6, "LARGE": 2 * CHUNKS[2]}),
@@ -25,6 +27,7 @@ SIZES = (
             "CHUNK_MAX": CHUNKS[2],
             "BATCH_ENTRIES": 4,
             "UNASKED_BYTES": 200,
+            "AHEAD_BYTES": 2200,
         },
     ),
 )

@@ -136,6 +136,9 @@ class Agent:
     def on_peers(self) -> None:
         self._call(self._lan.refresh)
 
+    def on_ahead(self) -> None:
+        self._worker.hint_ahead()
+
     def on_connected(self, connected: bool) -> None:
         if connected:
             self._worker.hint()

@@ -15,6 +15,7 @@ from toastbox.core import wire
 from toastbox.core.entry import FILE, Entry
 from toastbox.core.ignore import IgnoreRules
 from toastbox.core.names import path_of
+from toastbox.device.ahead import Ahead
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
@@ -27,7 +28,7 @@ from toastbox.device.receive import PARTIAL, Receiver
 from toastbox.device.recovery import Recovery
 from toastbox.device.report import Report
 from toastbox.device.send import Background, Proposal, Sender
-from toastbox.errors import EpochChanged
+from toastbox.errors import AccessDenied, DamagedData, EpochChanged, HostilePeer, HubRefused, HubUnreachable
 
 MAX_ROUNDS = 12
 IGNORE_FILE = b".toastboxignore"
@@ -41,7 +42,7 @@ class Engine:
     """Keeps one folder in step with the hub. device_name: for conflict copies.
 
     buffers: three or more writable buffers of at least twice the largest chunk: windows to send, the last one to read.
-    lanes: the hub on further connections, on which windows are sent beside the first.
+    lanes: the hub on further connections, on which windows are sent beside the first. ahead_bytes: see device/ahead.py.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Engine:
         mode: str = TWO_WAY,
         peers: PeerSource | None = None,
         lanes: Sequence[Remote] = (),
+        ahead_bytes: int = 0,
     ) -> None:
         self._folder = folder
         self._index = index
@@ -65,6 +67,7 @@ class Engine:
         self.dirty = Dirty(everything=True)
         self._rules = IgnoreRules("")
         changed = self.dirty.add
+        self._ahead = Ahead(folder, index, remote, clock.monotonic_s, ahead_bytes if mode != SEND_ONLY else 0)
         reader = Reader(folder, buffers[-1])
         publisher = Publisher(folder, index, device_name, self._hold, changed, self._doubt, clock)
         self._publisher = publisher
@@ -74,7 +77,7 @@ class Engine:
             index,
             remote,
             reader,
-            Receiver(folder, index, remote, peers),
+            Receiver(folder, index, remote, peers, self._ahead),
             publisher,
             background,
             self.report,
@@ -121,6 +124,7 @@ class Engine:
             self._go_round()
             if self.in_step:
                 self._drop_partials()
+            self._ahead.expire()
             self._tell()
         return self.in_step
 
@@ -174,6 +178,13 @@ class Engine:
         """Have the deletions looked at again that the hub held for being too many in one go."""
         self.dirty.merge(self._pusher.held_back)
         self._pusher.held_back.clear()
+
+    def fetch_ahead(self) -> bool:
+        """Fetch a little of what others are still uploading; whether there may be more. Nothing depends on it."""
+        try:
+            return self._ahead.fetch()
+        except (HubUnreachable, HubRefused, HostilePeer, AccessDenied, DamagedData):
+            return False
 
     def retry_held(self) -> None:
         """Try again what could not be applied here, some at a time."""

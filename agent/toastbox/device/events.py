@@ -143,6 +143,8 @@ class EventStream:
             self._listener.on_head(*parse_id(identifier))
         elif event == "peers":
             self._listener.on_peers()
+        elif event == "ahead":
+            self._listener.on_ahead()
 
 
 def parse_id(identifier: str) -> tuple[int, int]:

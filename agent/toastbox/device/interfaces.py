@@ -130,6 +130,14 @@ class Remote(Protocol):
         """Items of 36 bytes from `start`, at most `count`, and how many the content has in all."""
         ...
 
+    def tell_ahead(self, run: Buffer) -> None:
+        """Let other devices know of chunks of an upload that is not over (core/ahead.py)."""
+        ...
+
+    def ahead(self, after: int) -> bytes:
+        """What others told behind that position, undecoded."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -142,6 +150,10 @@ class EventListener(Protocol):
 
     def on_peers(self) -> None:
         """The list of devices changed."""
+        ...
+
+    def on_ahead(self) -> None:
+        """Another device is uploading a large file, of which chunks are to be had."""
         ...
 
     def on_connected(self, connected: bool) -> None:

@@ -55,6 +55,7 @@ class Parts:
             settings.mode,
             peers,
             self.lanes[1:],
+            settings.ahead,
         )
 
     def _throttle(self, settings: AgentSettings, way: int) -> Throttle | None:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 
 from toastbox.core.content import list_of
 from toastbox.core.entry import LINK, Entry
+from toastbox.device.ahead import Ahead
 from toastbox.device.folder import Folder, with_executable
 from toastbox.device.index import Index
 from toastbox.device.interfaces import PeerSource, Remote
@@ -60,13 +61,14 @@ class Need:
 
 
 class Receiver:
-    """Stages files. peers: asked before the hub when given."""
+    """Stages files. peers: asked before the hub when given. ahead: what was fetched before its entry came."""
 
-    def __init__(self, folder: Folder, index: Index, remote: Remote, peers: PeerSource | None = None) -> None:
+    def __init__(self, folder: Folder, index: Index, remote: Remote, peers: PeerSource | None, ahead: Ahead) -> None:
         self._folder = folder
         self._index = index
         self._remote = remote
         self._peers = peers
+        self._ahead = ahead
         self._count = 0
         self._open: OrderedDict[str, int] = OrderedDict()
         self._source: tuple[bytes, int] = (b"", -1)
@@ -131,15 +133,16 @@ class Receiver:
         resumable = target.name.startswith(PARTIAL)
         chunks = self._list(entry)
         target.left = 1 + len(chunks) // 36
-        kept = self._resume(target, chunks) if resumable else 0
-        if resumable and not self._folder.has_room(entry.size - kept):
+        there = self._ahead.take(entry, chunks, target.name) if resumable else None
+        kept = self._resume(target, chunks) if resumable and there is None else 0
+        if resumable and there is None and not self._folder.has_room(entry.size - kept):
             raise OSError(errno.ENOSPC, "no room")
         base = Places(self._base(entry, target.replaces) if resumable else b"")
         offset = 0
         for at in range(0, len(chunks), 36):
             digest = chunks[at : at + 32]
             size = int.from_bytes(chunks[at + 32 : at + 36], "little")
-            if offset < kept or (digest == ZERO_CHUNK and size == CHUNK_MAX):
+            if offset < kept or (there and there[at // 36]) or (digest == ZERO_CHUNK and size == CHUNK_MAX):
                 self._arrived(target)
             elif not self._copy(target, offset, digest, size, base):
                 self._ask(target, offset, digest, size)

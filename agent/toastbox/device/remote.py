@@ -8,6 +8,7 @@ from contextlib import suppress
 from http.client import HTTPResponse
 from typing import Any, TypeVar
 
+from toastbox.core.ahead import MAX_ANSWER
 from toastbox.core.auth import token
 from toastbox.core.bundle import BundleReader
 from toastbox.core.entry import HASH_SIZE
@@ -105,6 +106,12 @@ class HubClient:
         if len(items) % LIST_ITEM_SIZE or not _is_decimal(total):
             raise HostilePeer("the hub sent a damaged chunk list")
         return items, int(total)
+
+    def tell_ahead(self, run: Buffer) -> None:
+        self._request("POST", "/v1/ahead", [run], limit=SMALL_JSON_LIMIT)
+
+    def ahead(self, after: int) -> bytes:
+        return self._request("GET", f"/v1/ahead?after={after}", limit=MAX_ANSWER)
 
     # --- push, people
 

@@ -10,7 +10,8 @@ the hub's answer. They are done with in the order in which they left: a window c
     lane 2                                  | missing, chunks  ... commit 2 |
 
 A file larger than the window passes through it piece by piece; what was uploaded stays on the hub, so an interrupted
-upload goes on where it stopped.
+upload goes on where it stopped. Of a large one the hub is told where the chunks of a window belong, if most were new:
+other devices may fetch them already (core/ahead.py).
 
 A file that changes while it is read is not committed: no version is ever a mixture.
 """
@@ -18,9 +19,11 @@ A file that changes while it is read is not committed: no version is ever a mixt
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Protocol
 
 from toastbox.core import wire
+from toastbox.core.ahead import Run, encode_run, token_of
 from toastbox.core.bundle import chunk_head
 from toastbox.core.content import content_id
 from toastbox.core.entry import FILE, Entry
@@ -30,12 +33,13 @@ from toastbox.device.folder import Folder
 from toastbox.device.interfaces import Remote
 from toastbox.device.places import Places
 from toastbox.device.seen import Seen
-from toastbox.errors import HostilePeer
+from toastbox.errors import HostilePeer, HubRefused, HubUnreachable
 from toastbox.native.chunker import Chunker
 
 BATCH_ENTRIES = 512
 BATCH_LISTS = 4 << 20  # bytes of chunk lists in one commit
 UNASKED_BYTES = 64 << 10  # so little is sent without asking first what is missing: one round trip less
+AHEAD_BYTES = 16 << 20  # size from which a file's chunks are told of before it is committed
 CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX = 16 << 10, 64 << 10, 256 << 10
 
 
@@ -86,12 +90,14 @@ class Window:
         self.listed = 0
         self.parts: list[tuple[bytes, int, int]] = []
         self.proposals: list[Proposal] = []
+        self.run: Run | None = None
         self.sent: Future[None] | None = None
 
     def clear(self) -> None:
         self.used = self.listed = 0
         self.parts.clear()
         self.proposals.clear()
+        self.run = None
 
     @property
     def room(self) -> int:
@@ -121,6 +127,8 @@ class Sender:
         self._windows = [Window(buffer) for buffer in buffers]
         self._chunker = Chunker(CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX)
         self._known = Places(b"")  # chunks of the replaced revision: the hub has them
+        self._token = b""  # of the file in hand, if others are told of it before it is whole
+        self._told = 0, 0  # bytes of its list, and of itself, that have left in windows
         self.epoch = 0
         self.flags = 0
 
@@ -156,6 +164,9 @@ class Sender:
         if before.kind != FILE:
             raise FileChanged
         self._known = Places(proposal.base_chunks)
+        large = before.size >= AHEAD_BYTES
+        self._token = token_of(before.path, before.size, before.mtime_ns) if large else b""
+        self._told = 0, 0
         chunks = self._read(descriptor, before.size)
         after = self._folder.fstat(descriptor, proposal.entry.path)
         size = sum(int.from_bytes(chunks[at : at + 4], "little") for at in range(32, len(chunks), 36))
@@ -179,6 +190,7 @@ class Sender:
         left = size
         while True:
             if scanned == len(window.buffer):
+                self._tell(window, chunks)
                 start, scanned = 0, self._carry(start)
                 window = self._window
             got = self._folder.read_into(descriptor, window.buffer[scanned:])
@@ -220,6 +232,13 @@ class Sender:
         self._turn()
         return tail
 
+    def _tell(self, window: Window, chunks: bytearray) -> None:
+        """Note for a full window which part of the file's list it brings."""
+        at, offset = self._told
+        if self._token and len(chunks) > at:
+            window.run = Run(self._token, offset, bytes(chunks[at:]))
+            self._told = len(chunks), window.run.end
+
     def _turn(self) -> None:
         """Let the current window leave for the hub, and go on with the one that left longest ago."""
         before = self._windows[-1].sent
@@ -258,16 +277,20 @@ class Sender:
 
     def _send(self, window: Window, lane: Remote, before: "Future[None] | None") -> None:
         """before: the window that left last. As each ends after it, a lane is free when its turn comes again."""
-        self._upload(window, lane)
+        new_bytes = self._upload(window, lane)
         if before is not None:
             before.result()
+        if window.run is not None and 2 * new_bytes > len(window.buffer):
+            with suppress(HubRefused, HubUnreachable):  # a hint; and an older hub knows none
+                lane.tell_ahead(encode_run(window.run))
         if window.proposals:
             self._commit(window.proposals, lane)
 
-    def _upload(self, window: Window, lane: Remote) -> None:
+    def _upload(self, window: Window, lane: Remote) -> int:
+        """Send what the hub lacks; how many bytes that were."""
         unique = {digest: (start, end) for digest, start, end in window.parts}
         if not unique:
-            return
+            return 0
         if sum(end - start for start, end in unique.values()) > UNASKED_BYTES:
             bitmap = lane.missing(b"".join(unique))
             wanted = [d for i, d in enumerate(unique) if bitmap[i >> 3] >> (i & 7) & 1]
@@ -281,6 +304,7 @@ class Sender:
             total += 36 + end - start
         if parts:
             lane.upload(parts, total)
+        return total
 
     def _commit(self, proposals: list[Proposal], lane: Remote) -> None:
         records = [proposal.encode() for proposal in proposals]

@@ -50,6 +50,7 @@ class Worker(threading.Thread):
         self._wake = threading.Condition()
         self._dirty = Dirty()
         self._wanted = True
+        self._ahead = False
         self._stopping = False
         self._paused = False
         self._always_accept = accept_deletes
@@ -66,6 +67,12 @@ class Worker(threading.Thread):
         """The hub may have something new."""
         with self._wake:
             self._wanted = True
+            self._wake.notify()
+
+    def hint_ahead(self) -> None:
+        """Another device is uploading what will be in the journal: some of it may be fetched already."""
+        with self._wake:
+            self._ahead = True
             self._wake.notify()
 
     def look_at(self, dirty: Dirty) -> None:
@@ -118,7 +125,7 @@ class Worker(threading.Thread):
     def _next(self) -> bool:
         """Wait for something to do; False when asked to stop."""
         with self._wake:
-            if not self._wanted and not self._stopping:
+            if not self._wanted and not self._ahead and not self._stopping:
                 self._wake.wait(self._patience_s())
             self._engine.dirty.merge(self._dirty)
             self._dirty.clear()
@@ -143,12 +150,16 @@ class Worker(threading.Thread):
             wanted, self._wanted = self._wanted, False
             waiters, self._waiters = self._waiters, []
             accept, self._accept_deletes = self._accept_deletes or self._always_accept, False
+            ahead, self._ahead = self._ahead, False
             paused = self._paused
             retry = (self._retry or not wanted) and not paused
             self._retry = self._retry and paused
         report = self._engine.report
         if paused:
             report.state = "paused"
+        elif ahead and not wanted:
+            if self._engine.fetch_ahead():
+                self.hint_ahead()
         elif not wanted and not self._failures and self._engine.unconfirmed:
             self._tried(self._engine.confirm)
         else:

@@ -15,10 +15,13 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
+from toastbox.core.ahead import MAX_RUN, decode_run
 from toastbox.core.auth import parse_authorization
+from toastbox.core.errors import WireError
 from toastbox.core.wire import MAX_BUNDLE, MAX_COMMIT, MAX_HASHES
 from toastbox.errors import DeviceFailing, DeviceFull, HubUnreachable
 from toastbox.hub import transfer
+from toastbox.hub.ahead import Ahead
 from toastbox.hub.budget import Budget
 from toastbox.hub.connections import Connection, Connections, problem
 from toastbox.hub.groupcommit import GroupCommit
@@ -67,6 +70,7 @@ class Routes:
         self._subscribers = subscribers
         self._webhooks = webhooks
         self._max_body = max_body
+        self._ahead = Ahead(service.clock.monotonic)
         self._budget = Budget(_BUDGET_BYTES)
         self._threads = ThreadPoolExecutor(_READ_THREADS, "reader")
 
@@ -161,7 +165,21 @@ class Routes:
         async with self._budget.take(request.content_length or MAX_COMMIT):
             body = await transfer.read_body(request, MAX_COMMIT)
             answer = await self._writer.submit(lambda: self._service.commit(device, body))
+        self._ahead.end(device.number)
         return _bytes(answer)
+
+    async def _note_ahead(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
+        run = await transfer.read_body(request, MAX_RUN)
+        try:
+            decode_run(run)
+        except WireError as error:
+            raise bad_request(str(error)) from error
+        if self._subscribers.tell_ahead(device.folder, device.number):
+            self._ahead.note(device.folder, device.number, run)
+        return web.Response(status=204)
+
+    async def _get_ahead(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
+        return _bytes(self._ahead.answer(device.folder, device.number, _number(request, "after", 0)))
 
     async def _pull(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
         after, epoch = _number(request, "after", 0), _number(request, "epoch", 0)
@@ -183,7 +201,7 @@ class Routes:
         return response
 
     async def _events(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
-        subscriber = self._subscribers.add(device.folder, _last_event(request))
+        subscriber = self._subscribers.add(device.folder, _last_event(request), device.number)
         try:
             head = self._service.journal.read_folder(device.folder).head
             subscriber.tell_head((self._service.epoch, head))
@@ -235,6 +253,8 @@ _ROUTES = {
     ("POST", "/v1/chunks"): Route(Routes._chunks, MAX_BUNDLE),
     ("POST", "/v1/fetch"): Route(Routes._fetch, MAX_HASHES * 32),
     ("POST", "/v1/commit"): Route(Routes._commit, MAX_COMMIT),
+    ("POST", "/v1/ahead"): Route(Routes._note_ahead, MAX_RUN),
+    ("GET", "/v1/ahead"): Route(Routes._get_ahead),
     ("GET", "/v1/pull"): Route(Routes._pull),
     ("GET", "/v1/list"): Route(Routes._list),
     ("GET", "/v1/events"): Route(Routes._events),

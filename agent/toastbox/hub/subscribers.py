@@ -17,13 +17,14 @@ Mark = tuple[int, int]  # epoch, head
 class Subscriber:
     """One open stream of a device. take() gives what has not been told yet."""
 
-    __slots__ = ("_mark", "_peers", "_told", "_wake", "folder")
+    __slots__ = ("_ahead", "_mark", "_peers", "_told", "_wake", "device", "folder")
 
-    def __init__(self, folder: int, known: Mark | None) -> None:
+    def __init__(self, folder: int, known: Mark | None, device: int) -> None:
         """known: what the device says it has heard last."""
         self.folder = folder
+        self.device = device
         self._mark = self._told = known
-        self._peers = False
+        self._peers = self._ahead = False
         self._wake = asyncio.Event()
 
     def tell_head(self, mark: Mark) -> None:
@@ -33,6 +34,10 @@ class Subscriber:
 
     def tell_peers(self) -> None:
         self._peers = True
+        self._wake.set()
+
+    def tell_ahead(self) -> None:
+        self._ahead = True
         self._wake.set()
 
     async def wait(self) -> None:
@@ -49,6 +54,9 @@ class Subscriber:
         if self._peers:
             self._peers = False
             events += encode_event("", "peers", "1")
+        if self._ahead:
+            self._ahead = False
+            events += encode_event("", "ahead", "1")
         return events
 
 
@@ -64,8 +72,8 @@ class Subscribers:
     def count(self, folder: int) -> int:
         return len(self._folders.get(folder, ()))
 
-    def add(self, folder: int, known: Mark | None) -> Subscriber:
-        subscriber = Subscriber(folder, known)
+    def add(self, folder: int, known: Mark | None, device: int = 0) -> Subscriber:
+        subscriber = Subscriber(folder, known, device)
         self._folders.setdefault(folder, set()).add(subscriber)
         return subscriber
 
@@ -82,3 +90,10 @@ class Subscribers:
     def tell_peers(self, folder: int) -> None:
         for subscriber in self._folders.get(folder, ()):
             subscriber.tell_peers()
+
+    def tell_ahead(self, folder: int, author: int) -> bool:
+        """Tell all devices but the author that there are chunks of an upload to be had; whether there is any."""
+        others = [each for each in self._folders.get(folder, ()) if each.device != author]
+        for subscriber in others:
+            subscriber.tell_ahead()
+        return bool(others)
