@@ -57,6 +57,7 @@ ROWS = (
     Row("hub saves files, 1 a commit", "saves_1_per_s", 3000, "/s", at_least=True),
     Row("hub saves files, 16 a commit", "saves_16_per_s", 3000, "/s", at_least=True),
     Row("hub saves files, 256 a commit", "saves_256_per_s", 3000, "/s", at_least=True),
+    Row("hub saves files, 8 clients, 256 a commit", "saves_8x256_per_s", 10_000, "/s", at_least=True),
 )
 
 

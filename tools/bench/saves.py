@@ -1,9 +1,9 @@
-"""How many new files a second a hub saves: four clients that upload and commit as fast as they are answered.
+"""How many new files a second a hub saves: clients that upload and commit as fast as they are answered.
 
 A save is a chunk stored and an entry committed, on stable storage when the answer comes (docs/SPEC.md,
-section 4). Clients commit files of 1 KiB in batches of 1, 16 and 256: with one file a commit the disk's flush
-is most of the time, with many it is shared. The clients run in this process, in threads, and cost some
-processor time that the hub then does not have.
+section 4). Four clients commit files of 1 KiB in batches of 1, 16 and 256, eight in batches of 256: with one file a
+commit the disk's flush is most of the time, with many it is shared. The clients run in this process, in threads, and
+cost some processor time that the hub then does not have.
 """
 
 import random
@@ -20,25 +20,27 @@ from tools.bench.figures import Figures
 from tools.bench.procs import Processes
 from tools.bench.workload import SEED, Scale
 
-CLIENTS = 4
-BATCHES = (1, 16, 256)
+RUNS = {"saves_1": (4, 1), "saves_16": (4, 16), "saves_256": (4, 256), "saves_8x256": (8, 256)}  # clients, batch
 FILE_BYTES = 1024
 
 
 def session(work: Path, scale: Scale) -> Figures:
-    """Saved files a second for each batch size."""
+    """Saved files a second for each number of clients and batch size."""
     with ExitStack() as stack:
         disk = stack.enter_context(fresh_disk(work, "hub"))
         processes = stack.enter_context(Processes(work))
         data = disk.mount / "data"
         _, port = ours.start_hub(processes, data)
-        clients = [pair(ours.invite(data), port, f"saver-{number}") for number in range(CLIENTS)]
-        return {f"saves_{batch}_per_s": _rate(clients, batch, scale.saves_s) for batch in BATCHES}
+        clients = [pair(ours.invite(data), port, f"saver-{number}") for number in range(8)]
+        return {f"{name}_per_s": _rate(clients[:count], batch, scale.saves_s) for name, (count, batch) in RUNS.items()}
 
 
 def _rate(clients: list[HubClient], batch: int, seconds: float) -> float:
     """All clients at once for this long; files committed by all, over the time until the last one stopped."""
-    savers = [_Saver(client, number, batch, seconds) for number, client in enumerate(clients)]
+    savers = [
+        _Saver(client, f"client-{len(clients)}-{number}-{batch}", batch, seconds)
+        for number, client in enumerate(clients)
+    ]
     started = time.monotonic()
     for saver in savers:
         saver.start()
@@ -54,13 +56,13 @@ def _rate(clients: list[HubClient], batch: int, seconds: float) -> float:
 class _Saver(threading.Thread):
     """One client. `saved` counts files whose commit was acknowledged; `failure` is what ended it early."""
 
-    def __init__(self, client: HubClient, number: int, batch: int, seconds: float) -> None:
+    def __init__(self, client: HubClient, prefix: str, batch: int, seconds: float) -> None:
         super().__init__(daemon=True)
         self.saved = 0
         self.failure: ProgramFailed | None = None
         self._client = client
-        self._prefix = f"client-{number}-{batch}"
-        self._source = random.Random(f"{SEED} {self._prefix}")
+        self._prefix = prefix  # of the names, which are new in every run
+        self._source = random.Random(f"{SEED} {prefix}")
         self._batch = batch
         self._seconds = seconds
 

@@ -54,10 +54,12 @@ class Judge:
         self._chunks = chunks
         self._guard = guard
         self._now_s = now_s
+        self._sizes: dict[bytes, int] = {}  # of the chunks that the commit in hand names as whole files
 
     def judge(self, device: Device, records: list[Record], confirmed: bool) -> list[Answer]:
         """(status, seq) of each record; those with status COMMITTED are in the journal, not yet flushed."""
         _drop_lone_pairs(records)
+        self._expect(device.folder, records)
         held = not confirmed and self._held(device, records)
         before = self._journal.state(device.folder)[0]
         answers: list[Answer] = []
@@ -74,6 +76,13 @@ class Judge:
         if not confirmed:
             self._note_deleted(device, records, answers, before)
         return answers
+
+    def _expect(self, folder: int, records: list[Record]) -> None:
+        """Look up at once what is looked at for each record: paths, the folders above, single chunks."""
+        keys = [key_of(record.entry.path) for record in records]
+        self._journal.expect(folder, list(dict.fromkeys(keys + [_above(key) for key in keys])))
+        contents = (record.entry.content for record in records if record.entry.kind == FILE)
+        self._sizes = self._chunks.sizes_of(folder, list(dict.fromkeys(contents)))
 
     def _one(self, device: Device, record: Record, held: bool) -> Answer:
         entry, folder = record.entry, device.folder
@@ -115,7 +124,7 @@ class Judge:
         )
 
     def _parent_lives(self, folder: int, key: bytes) -> bool:
-        parent = key.rpartition(b"\0")[0]
+        parent = _above(key)
         if not parent:
             return True
         found = self._journal.current(folder, parent)
@@ -135,7 +144,7 @@ class Judge:
         if not entry.listed:
             return REFUSED, 0
         if not entry.chunks:
-            return self._check_chunk(folder, entry.content, entry.size), 1
+            return self._check_chunk(entry.content, entry.size), 1
         if content_id(entry.chunks, entry.size) != entry.content:
             return REFUSED, 0
         return self._keep_list(folder, entry, b"")
@@ -175,9 +184,9 @@ class Judge:
             return CHUNKS_MISSING
         return COMMITTED if chunks == set(found.items()) else REFUSED
 
-    def _check_chunk(self, folder: int, digest: bytes, size: int) -> int:
+    def _check_chunk(self, digest: bytes, size: int) -> int:
         """A chunk that is here in another size than said makes the record one that no honest device sends."""
-        found = self._chunks.size_of(folder, digest)
+        found = self._sizes.get(digest)
         if found is None:
             return CHUNKS_MISSING
         return COMMITTED if found == size else REFUSED
@@ -216,6 +225,10 @@ class Judge:
 def _deletes(record: Record, partner: bool) -> bool:
     """Whether something goes that does not live on under another name."""
     return record.entry.kind == DELETED and not partner
+
+
+def _above(key: bytes) -> bytes:
+    return key.rpartition(b"\0")[0]
 
 
 def _drop_lone_pairs(records: list[Record]) -> None:

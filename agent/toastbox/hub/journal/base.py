@@ -5,7 +5,7 @@ it sees its own rows before they are durable. The reading face may be used by an
 rows only, so nothing that a power cut could take back is ever told to a device.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -70,6 +70,9 @@ class JournalWriter(Protocol):
 
     def current(self, folder: int, key: bytes) -> tuple[int, int] | None:
         """Seq and kind of what key holds now, deletions included; None: never in the journal."""
+
+    def expect(self, folder: int, keys: Sequence[bytes]) -> None:
+        """current() will be asked for these keys: look them up at once. For speed only."""
 
     def row(self, folder: int, seq: int) -> Row | None:
         """The row with that seq, unless pruned."""

@@ -7,7 +7,7 @@ moves the mark that readers look at: what they see is durable.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from toastbox.core.entry import DELETED, PAIR
 from toastbox.hub.journal.base import Row
@@ -23,12 +23,14 @@ _POINT = """
     ON CONFLICT DO UPDATE SET seq = excluded.seq, kind = excluded.kind"""
 _HEAD = "UPDATE folder SET head = ?, live = ? WHERE number = ?"
 _CURRENT = "SELECT seq, kind FROM current WHERE folder = ? AND key = ?"
+_MANY = "SELECT key, seq, kind FROM current WHERE folder = ? AND key IN ({})"
 _BELOW = "SELECT 1 FROM current WHERE folder = ? AND key >= ? AND key < ? AND kind != 0 LIMIT 1"
 _SUPERSEDED = """
     SELECT j.pieces, j.content FROM journal AS j
     LEFT JOIN current AS c ON c.folder = j.folder AND c.key = j.key AND c.seq = j.seq
     WHERE j.folder = ? AND j.seq = ? AND c.seq IS NULL"""
 _LIST_USED = "SELECT 1 FROM journal WHERE folder = ? AND content = ? AND pieces > 1 LIMIT 1"
+_LOOKUP = 256  # keys in one query
 _SEEN_LIMIT = 8192  # remembered paths between two range queries; more are looked up again
 
 
@@ -54,12 +56,18 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
 
     def current(self, folder: int, key: bytes) -> tuple[int, int] | None:
         at = (folder, key)
-        found = self._seen.get(at)
-        if found is None:
-            found = self._writer.execute(_CURRENT, at).fetchone()
-            if found is not None:
-                self._remember(at, found)
-        return found
+        if at not in self._seen:
+            self._remember(at, self._writer.execute(_CURRENT, at).fetchone())
+        return self._seen[at]
+
+    def expect(self, folder: int, keys: Sequence[bytes]) -> None:
+        unknown = [key for key in keys if (folder, key) not in self._seen]
+        for start in range(0, len(unknown), _LOOKUP):
+            part = unknown[start : start + _LOOKUP]
+            query = _MANY.format(", ".join("?" * len(part)))
+            found = {key: (seq, kind) for key, seq, kind in self._writer.execute(query, (folder, *part))}
+            for key in part:
+                self._remember((folder, key), found.get(key))
 
     def row(self, folder: int, seq: int) -> Row | None:
         self._write_out()
@@ -139,7 +147,7 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
 
     def _reset(self) -> None:
         self._states: dict[int, tuple[int, int]] = {}
-        self._seen: dict[tuple[int, bytes], tuple[int, int]] = {}
+        self._seen: dict[tuple[int, bytes], tuple[int, int] | None] = {}
         self._rows: list[list[object]] = []
         self._points: list[tuple[int, bytes, int, int]] = []
         self._changed: set[int] = set()
@@ -149,7 +157,7 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
             self._writer.execute("BEGIN IMMEDIATE")
         return self._writer
 
-    def _remember(self, at: tuple[int, bytes], found: tuple[int, int]) -> None:
+    def _remember(self, at: tuple[int, bytes], found: tuple[int, int] | None) -> None:
         """Rows not yet written must be found here, so the dictionary is only emptied after writing them."""
         if len(self._seen) >= _SEEN_LIMIT:
             self._write_out()
