@@ -164,7 +164,7 @@ class AgentSettings:
     )
     arena: int = setting(8 * MIB, size(2 * MIB, GIB), "Memory for file records and transfer buffers. It never grows.")
     window: int = setting(
-        2 * MIB,
+        1280 * KIB,
         size(512 * KIB, 64 * MIB),
         "Of the arena: each of the buffers that are sent in turn; three, or two where the arena holds no more.",
     )

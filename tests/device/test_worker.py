@@ -28,7 +28,7 @@ class NotedEngine:
         self.unconfirmed = False
         self.holds_deletes = False
         self.held_once = False
-        self.fails = self.no_starts = 0
+        self.fails = self.no_starts = self.more_ahead = 0
         self.error: Exception = HubUnreachable("gone")
         self.calls: list[str] = []
         self.called = threading.Condition()
@@ -49,6 +49,11 @@ class NotedEngine:
 
     def retry_held(self) -> None:
         self._call("retry held")
+
+    def fetch_ahead(self) -> bool:
+        self.more_ahead -= 1
+        self._call("fetch ahead")
+        return self.more_ahead >= 0
 
     def retry_deletes(self) -> None:
         self.holds_deletes = False
@@ -144,3 +149,28 @@ def test_start_on_a_full_disk_is_tried_again(
     engine.no_starts = 2
     worker.start()
     assert engine.wait_for(5) == ["start", "start", "start", "retry held", "cycle"]
+
+
+def test_an_upload_elsewhere_is_followed_until_there_is_nothing_more(engine: NotedEngine, worker: Worker) -> None:
+    worker.start()
+    engine.wait_for(3)
+    engine.more_ahead = 2
+    worker.hint_ahead()
+    assert engine.wait_for(6)[3:] == 3 * ["fetch ahead"]
+    worker.hint()
+    assert engine.wait_for(7)[6:] == ["cycle"]
+
+
+def test_an_upload_elsewhere_waits_for_all_else(engine: NotedEngine, worker: Worker) -> None:
+    worker.hint_ahead()
+    worker.start()
+    assert engine.wait_for(3) == ["start", "retry held", "cycle"]
+
+
+def test_an_upload_elsewhere_is_nothing_to_a_paused_device(engine: NotedEngine, worker: Worker) -> None:
+    worker.start()
+    engine.wait_for(3)
+    worker.set_paused(True)
+    worker.hint_ahead()
+    worker.set_paused(False)
+    assert "fetch ahead" not in engine.wait_for(4)

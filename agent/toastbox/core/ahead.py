@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TOKEN_SIZE = 16
-MAX_ITEMS = 2048  # of a run
+MAX_ITEMS = 4096  # of a run: the largest window, all in the smallest chunks
 MAX_OFFSET = 1 << 62
 ANSWER_BYTES = 4096  # about so much is answered at once
 MARK = b"toastbox ahead 1\n"

@@ -92,12 +92,21 @@ class Ahead:
         if file is None:
             return None
         there = file.there(chunks)
-        if there is None or self._folder.stage_stat(name) is not None:
+        if there is None or not self._rename(file.name, name):
             self._folder.stage_remove(file.name)
             return None
-        self._folder.stage_rename(file.name, name)
         self._credit += file.size
         return there
+
+    def _rename(self, name: str, new_name: str) -> bool:
+        """False where a transfer of that name was begun before, or somebody has removed ours."""
+        if self._folder.stage_stat(new_name) is not None:
+            return False
+        try:
+            self._folder.stage_rename(name, new_name)
+        except FileNotFoundError:
+            return False
+        return True
 
     def expire(self) -> None:
         """Remove what nobody has added to for a while."""

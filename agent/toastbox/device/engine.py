@@ -182,7 +182,8 @@ class Engine:
     def fetch_ahead(self) -> bool:
         """Fetch a little of what others are still uploading; whether there may be more. Nothing depends on it."""
         try:
-            return self._ahead.fetch()
+            with self._index.guarded():
+                return self._ahead.fetch()
         except (HubUnreachable, HubRefused, HostilePeer, AccessDenied, DamagedData):
             return False
 

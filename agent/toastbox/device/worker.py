@@ -157,9 +157,8 @@ class Worker(threading.Thread):
         report = self._engine.report
         if paused:
             report.state = "paused"
-        elif ahead and not wanted:
-            if self._engine.fetch_ahead():
-                self.hint_ahead()
+        elif ahead and not wanted and self._engine_started:
+            self._tried(self._fetch_ahead)
         elif not wanted and not self._failures and self._engine.unconfirmed:
             self._tried(self._engine.confirm)
         else:
@@ -180,6 +179,11 @@ class Worker(threading.Thread):
     def _start_engine(self) -> None:
         self._engine.start()
         self._engine_started = True
+
+    def _fetch_ahead(self) -> None:
+        """A little at a time: whatever else there is to do goes first."""
+        if self._engine.fetch_ahead():
+            self.hint_ahead()
 
     def _cycle(self, accept_deletes: bool, retry: bool) -> None:
         if not self._engine_started:
