@@ -85,3 +85,20 @@ def test_door_forgets_whoever_went(hub: Running) -> None:
             sock.close()
         wait_until_answers(hub)
     assert hub.device().ask("GET", "/v1/folder").status == 200
+
+
+def test_connection_takes_little_memory_before_it_says_anything(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "STRANGERS_PER_ADDRESS", 200)
+    hub.device()
+
+    def resident_bytes() -> int:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096
+
+    before = resident_bytes()
+    socks = [silent(hub) for _ in range(200)]
+    arriving, deadline = hub.server.connections.strangers._arriving, time.monotonic() + 9
+    while len(arriving) < len(socks):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (resident_bytes() - before) / len(socks) < 150_000

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+from asyncio import sslproto
 from pathlib import Path
 
 from toastbox import __version__
@@ -33,6 +34,7 @@ _HANDSHAKE_S = 10.0
 _STOP_S = 1.0
 _SWITCH_S = 0.0005
 _BACKLOG = 1024
+_TLS_READ_BYTES = 64 << 10
 
 
 class HubServer:
@@ -67,6 +69,8 @@ class HubServer:
         for device in self._home.service.journal.devices():
             if not device.revoked:
                 self._webhooks.set(device)
+        # asyncio fills a buffer with zeros for each connection: 256 KiB by default, for a read that costs the same.
+        sslproto.SSLProtocol.max_size = _TLS_READ_BYTES
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
