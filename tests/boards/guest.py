@@ -21,7 +21,7 @@ import serial
 
 from tools.image.emulate import Machine
 
-BOOT_S = 240.0
+BOOT_S = 600.0
 COMMAND_S = 120.0
 CLONE_NEWNET = 0x40000000
 _NUMBERS = itertools.count()
@@ -101,8 +101,8 @@ class Guest:
         self._process: subprocess.Popen[bytes] | None = None
         self.heard = b""
 
-    def start(self) -> None:
-        """Power on."""
+    def start(self, login: bool = True) -> None:
+        """Power on. login: with a root shell on the serial port, in place of the console."""
         with self._inside():
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
@@ -115,6 +115,7 @@ class Guest:
                 network=network,
                 serial=f"tcp:127.0.0.1:{number},server=on,wait=off",
                 mac=f"52:54:00:77:00:{self.number:02x}",
+                login=login,
             )
             log = (self.folder / "qemu.log").open("ab")
             self._process = subprocess.Popen(machine.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)

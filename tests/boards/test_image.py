@@ -22,6 +22,7 @@ from toastbox.errors import WrongUse
 from tools.image import build, disk, packages, root
 from tools.image.emulate import grow_to_card
 from tools.image.kernel import Kernel
+from tools.image.libraries import NoLibrary, check, needed
 from tools.image.tree import Tree, merged
 
 MIB = 1 << 20
@@ -111,6 +112,18 @@ def test_what_a_board_has_no_use_for_is_left_out() -> None:
         assert not packages.wanted(f"{stdlib}/{path}")
     for path in ("usr/share/doc/x/copyright", "usr/bin/mkfs.ext4", "usr/lib/aarch64-linux-gnu/gconv/UTF-7.so", "etc/x"):
         assert not packages.wanted(path)
+
+
+def test_library_that_no_package_brings_is_found_out() -> None:
+    program = Path("/bin/ls").read_bytes()
+    assert "libc.so.6" in needed(program)
+    tree = Tree()
+    tree.file("bin/ls", program)
+    with pytest.raises(NoLibrary, match="usr/bin/ls needs lib"):
+        check(tree)
+    for name in needed(program):
+        tree.file(f"usr/lib/{name}", "")
+    check(tree)
 
 
 # --- kernels

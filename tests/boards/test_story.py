@@ -64,6 +64,11 @@ def in_sync(guest: Guest) -> bool:
     return status(guest).get("state") == "in sync"
 
 
+def says_in_sync(guest: Guest) -> bool:
+    guest.type("status")
+    return "in sync" in guest.expect(r"(?s)state(.*?)toastbox> ")[1]
+
+
 @pytest.mark.timeout(1500)
 def test_one_board_from_power_on_to_files_both_ways(
     tmp_path: Path,
@@ -74,24 +79,31 @@ def test_one_board_from_power_on_to_files_both_ways(
 ) -> None:
     pc = Pc(tmp_path, lan, programs)
     pc.start_hub()
-    board = guests(image_of("virt-arm64"), lan)
-    board.start()
-    board.login()
     pc.start_agent()
     (pc.folder / "hello").write_text("from the pc\n")
+    board = guests(image_of("virt-arm64"), lan)
+    board.start(login=False)
 
-    # Paired over the serial line, the hub found by mDNS: nobody typed an address.
-    board.until("ip -4 addr show dev eth0 | grep -q 'inet 169.254'")
-    board.ask(f"toastbox join {pc.invite()} /data/folder --name board")
+    # Paired by its console, the hub found by mDNS: nobody typed an address.
+    board.expect("Type help")
+    board.type("set hostname board")
+    board.expect("toastbox> ")
+    board.type(f"pair {pc.invite()}")
+    board.expect(r"device:?\s+board")
+    wait_for(lambda: {"board", "pc"} <= set(pc.discovered()), "both are seen on the LAN")
+    assert pc.discovered()["board"]["role"] == "device"
+    wait_for(lambda: says_in_sync(board), "the console says that it is in sync")
+
+    # The power is cut, and comes back: what it was told stays, and it goes on by itself.
+    board.kill()
+    board.start()
+    board.login()
     board.until("grep -q 'from the pc' /data/folder/hello")
+    board.ask("test $(hostname) = board")
     board.ask("echo from the board > /data/folder/answer")
     wait_for((pc.folder / "answer").is_file, "the board's file is on the pc")
     assert (pc.folder / "answer").read_text() == "from the board\n"
     wait_for(lambda: in_sync(board), "the board says that it is in sync")
-    wait_for(lambda: {"board", "pc"} <= set(pc.discovered()), "both are seen on the LAN")
-    assert pc.discovered()["board"]["role"] == "device"
-
-    # The power is cut, and comes back: what it was told stays, and it goes on by itself.
     board.ask("echo saved > /data/folder/saved; toastbox sync /data/folder")
     board.kill()
     (pc.folder / "meanwhile").write_text("while it was off\n")

@@ -16,6 +16,7 @@ from tools.cross.apt import AptError
 from tools.image import disk, packages, root
 from tools.image.kernel import Kernel, NoModule
 from tools.image.kernel import wanted as kernel_wanted
+from tools.image.libraries import NoLibrary
 from tools.image.native import NoPython
 from tools.image.packages import Packages
 from tools.image.tree import Tree
@@ -45,7 +46,7 @@ class Wishes:
 
 
 Show = Callable[[str], None]
-FAULTS = (AptError, NoModule, NoPython, subprocess.CalledProcessError, OSError)
+FAULTS = (AptError, NoLibrary, NoModule, NoPython, subprocess.CalledProcessError, OSError)
 
 
 def needed(board: Board) -> list[str]:

@@ -30,6 +30,7 @@ class Machine:
     network: str = "user"
     serial: str = "mon:stdio"
     mac: str = "52:54:00:12:34:56"
+    login: bool = False  # a root shell on the serial port, in place of the console
     more: list[str] = field(default_factory=list)
 
     def command(self) -> list[str]:
@@ -60,7 +61,8 @@ class Machine:
         words = ["-kernel", str(self._take(board.system.kernel_name)), "-initrd", str(self._take("initrd.img"))]
         if board.emulate.device_tree != NONE:
             words += ["-dtb", str(self._take(board.emulate.device_tree))]
-        return [*words, "-append", f"{line} {board.emulate.command_line}"]
+        login = " toastbox.login" if self.login else ""
+        return [*words, "-append", f"{line} {board.emulate.command_line}{login}"]
 
     def _disk(self, kind: str) -> list[str]:
         # Unsafe is what QEMU calls it; what survives is what QEMU wrote to the host, which does not lose power. A flush

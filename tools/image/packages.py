@@ -19,7 +19,8 @@ RELEASE = "bookworm"
 PYTHON = "3.11"
 
 LIBRARIES = (
-    "libc6 libgcc-s1 zlib1g libexpat1 libssl3 libffi8 libsqlite3-0 libuuid1 libblkid1 libcom-err2 libext2fs2".split()
+    *"libc6 libgcc-s1 zlib1g libexpat1 libssl3 libffi8 libsqlite3-0 libuuid1 libblkid1 libcom-err2 libext2fs2".split(),
+    "libatomic1",  # of OpenSSL on armel
 )
 BASE = (
     *LIBRARIES,

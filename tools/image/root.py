@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from toastbox.boards import Board
-from tools.image import native
+from tools.image import libraries, native
 from tools.image.kernel import EVERYWHERE, Kernel
 from tools.image.packages import FIRMWARE, wanted
 from tools.image.tree import Node, Tree, merge_links
@@ -20,7 +20,7 @@ APPLETS = """
 ash arping awk basename blockdev cat chgrp chmod chown clear cmp cp cut date dd df diff dirname dmesg du echo
 egrep env expr false fgrep find free fsfreeze getty grep gunzip gzip halt head hexdump hostname id ifconfig
 init insmod ip kill killall less ln logger login logread losetup ls lsmod md5sum mkdir mkfifo mknod mktemp
-more mount mv nc netstat nice nslookup od passwd pidof ping poweroff printf ps pwd readlink realpath reboot
+more mount mv nc netstat nslookup od passwd pidof ping poweroff printf ps pwd readlink realpath reboot
 reset rm rmdir rmmod route sed seq setsid sh sha256sum sleep sort stat strings stty su sync sysctl syslogd
 tail tar tee telnet test time timeout top touch tr true truncate tty udhcpc uevent umount uname uniq uptime
 usleep vi watch watchdog wc wget which xargs xxd yes zcat
@@ -80,6 +80,7 @@ def root(board: Board, debs: list[Path], kernel: Kernel, hub: bool, ssh_key: str
     _add_modules(tree, kernel, board)
     if ssh_key:
         _add_ssh(tree, ssh_key)
+    libraries.check(tree)
     tree.prune_folders()
     return tree
 

@@ -125,13 +125,15 @@ def emulate(options: argparse.Namespace) -> int:
     if not path.is_file():
         raise WrongUse(f"{path} is no image: make one with 'toastbox image virt-arm64 {path}'")
     folder = Path(tempfile.mkdtemp(prefix="toastbox-emulate-"))
-    machine = emulator.Machine(path, folder, options.memory >> 20, network=options.network, serial=options.serial)
+    machine = emulator.Machine(
+        path, folder, options.memory >> 20, network=options.network, serial=options.serial, login=options.login
+    )
     try:
         command = machine.command()
     except emulator.NotOurs as error:
         raise WrongUse(str(error)) from error
     if options.serial == "mon:stdio":
-        warn("Ctrl-A X pulls the plug. Log in as root, there is no password. On the board, this machine is 10.0.2.2")
+        warn("Ctrl-A X pulls the plug. On the board, this machine is 10.0.2.2, and help lists what can be typed")
     try:
         return subprocess.run(command, check=False).returncode
     except FileNotFoundError:

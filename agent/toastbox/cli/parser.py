@@ -307,7 +307,7 @@ def _image(commands: Commands) -> None:
         "--ssh-key", metavar="F", help="public key that may log in as root; without one there is no SSH"
     )
     parser.add_argument("--join", metavar="CODE", help="pair at the first start with this code of `toastbox invite`")
-    parser.add_argument("--hub-url", metavar="URL", help="with --join, where the hub is not on the LAN")
+    parser.add_argument("--hub-url", metavar="URL", help="of the hub, where it is not on the LAN")
     parser.add_argument("--size", metavar="S", type=typed(quantity.parse_bytes), default=0, help="(default: least)")
     parser.add_argument("--hub", action="store_true", help="the board is the hub")
 
@@ -322,6 +322,7 @@ def _emulate(commands: Commands) -> None:
     parser.add_argument(
         "--memory", metavar="S", type=typed(quantity.parse_bytes), default=0, help="(default: the board's)"
     )
+    parser.add_argument("--login", action="store_true", help="a root shell on the serial line instead of the console")
     parser.add_argument("--network", metavar="NETDEV", default="user", help="QEMU's -netdev (default: user)")
     parser.add_argument("--serial", metavar="CHARDEV", default="mon:stdio", help="QEMU's -serial (default: here)")
 
