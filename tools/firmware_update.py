@@ -1,4 +1,4 @@
-"""Packs the program into an update that boards take out of their synced folder (docs/SPEC.md, section 13).
+"""Packs the program into an update that boards take out of their synced folder (docs/SPEC.md, section 14).
 
 python tools/firmware_update.py KEY OUT [FROM]
 

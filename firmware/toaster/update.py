@@ -2,7 +2,7 @@
 
     nothing there --a whole, newer, signed file--> unpack beside --every hash is right--> start.try_slot --> reset
 
-docs/SPEC.md, section 13. RSA with SHA-256 (RFC 8017, 8.2): the one signature whose check is seventeen multiplications
+docs/SPEC.md, section 14. RSA with SHA-256 (RFC 8017, 8.2): the one signature whose check is seventeen multiplications
 and a comparison, which a chip does in a moment and a person can read. What was expected is built and compared whole;
 nothing of the signature is parsed. Nothing is replaced in place, and until the last step nothing refers to the new
 slot.
