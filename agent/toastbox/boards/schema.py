@@ -99,6 +99,13 @@ class Firmware:
     native: str = field(choice("none", "armv6m", "armv7emsp", "xtensawin"), "which native modules it loads", "none")
     buffer: int = field(size(4 * KIB, 64 * KIB), "the one buffer for pages, chunks and hashes", 8704)
     entries: int = field(count(1, 1024), "entries of the journal taken at once", 8)
+    volume: int = field(
+        count(0, 1 << 32), "address of MicroPython's file system in flash; 0: it is not written whole", 0
+    )
+    volume_size: int = field(size(0, 64 * MIB), "its size", 0)
+    chip: str = field(
+        WORD_KIND, "what the maker's file is for: a UF2 family, or the chip number of an ESP image", "any"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

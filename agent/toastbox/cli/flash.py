@@ -1,4 +1,4 @@
-"""flash: an image onto a card."""
+"""flash: an image onto a card; for microcontrollers see mcu.py."""
 
 import argparse
 from pathlib import Path
@@ -13,8 +13,10 @@ from toastbox.quantity import show_bytes
 def flash(options: argparse.Namespace) -> int:
     """Write, read back, and say what comes next."""
     board = boards.load(options.board)
-    if board.tier != "linux":
-        raise WrongUse(f"{board.name} is not flashed with an image: {board.flash.next}")
+    if board.tier == "mcu":
+        from toastbox.cli import mcu
+
+        return mcu.flash(board, options)
     image = Path(options.image or f"{board.name}.img")
     if not image.is_file():
         raise WrongUse(f"{image} is not there: make it with 'toastbox image {board.name} {image}'")

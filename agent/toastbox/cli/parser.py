@@ -328,9 +328,21 @@ def _emulate(commands: Commands) -> None:
 
 
 def _flash(commands: Commands) -> None:
-    parser = _command(commands, "flash", "flash:flash", "Write an image to a card, read it back and compare")
+    parser = _command(
+        commands, "flash", "flash:flash", "Write an image to a card, or MicroPython and the program to a chip"
+    )
     parser.add_argument("board", metavar="BOARD", help="as `toastbox boards` lists it")
-    parser.add_argument("target", metavar="TARGET", help="a block device such as /dev/sdX, or a file")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a block device such as /dev/sdX, or a file; for a microcontroller its UF2 drive, its serial "
+        "port, or a file that ends in .uf2 or .img",
+    )
+    parser.add_argument("--firmware", metavar="F", help="microcontrollers: the MicroPython build, from its makers")
+    parser.add_argument(
+        "--checksum", metavar="HEX", help="the build's SHA-256, from its makers' page, if it is not known here"
+    )
+    parser.add_argument("--update-key", metavar="F", help="KEY.board of `make firmware-update`: whose updates it takes")
     parser.add_argument("--image", metavar="F", help="raw or .xz (default: BOARD.img here)")
     parser.add_argument(
         "--really", metavar="TARGET", help="for a disk that is not removable: its name again, to say that it is meant"

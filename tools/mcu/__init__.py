@@ -1,0 +1,1 @@
+"""Putting MicroPython and the program on microcontrollers."""
