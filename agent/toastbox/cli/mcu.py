@@ -87,7 +87,8 @@ def _build(board: Board, options: argparse.Namespace) -> bytes:
         raise WrongUse(f"name the MicroPython build: --firmware FILE ({_firmware(board).build}, from micropython.org)")
     makers = _tool("makers")
     try:
-        data: bytes = makers.read_build(Path(options.firmware), board.flash.how, _firmware(board).chip, options.checksum)
+        chip = _firmware(board).chip
+        data: bytes = makers.read_build(Path(options.firmware), board.flash.how, chip, options.checksum)
     except OSError as error:
         raise WrongUse(f"{options.firmware}: {error.strerror}") from error
     except makers.WrongBuild as error:
