@@ -181,6 +181,24 @@ def test_what_came_instead_is_told(cable: Cable, said: bytes, wanted: str) -> No
     assert wanted in process.communicate(timeout=30)[1] and process.returncode == 1
 
 
+def test_adapters_that_refuse_modem_lines_do(line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pseudo-terminal gives ENOTTY for them, which pyserial bears; some adapters give others."""
+    import serial
+
+    def refuse(self: object) -> None:
+        raise OSError(71, "Protocol error")
+
+    monkeypatch.setattr(serial.Serial, "_update_dtr_state", refuse)
+    monkeypatch.setattr(serial.Serial, "_update_rts_state", refuse)
+    wires = line()
+    with pytest.raises(OSError):
+        serial.Serial(wires.port)
+    wire = Wire(wires.port, 115200)
+    wire.open()
+    wire.write(b"x")
+    wire.close()
+
+
 def test_permission_names_the_group(tmp_path: Path) -> None:
     from toastbox.cli.console_port import explained
 

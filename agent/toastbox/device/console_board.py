@@ -165,9 +165,9 @@ class Board:
         before = {key: self._settings.get(key) for key in ("wifi.ssid", "wifi.password")}
         self._set({"wifi.ssid": ssid, "wifi.password": password})
         for _ in range(int(WIFI_TIMEOUT_S)):
-            if self._system.wifi_address():
-                return {"url": ""}
             self._wait(1.0)
+            if self._system.wifi_address(ssid):
+                return {"url": ""}
         self._set(before)
         raise ToastboxError(f"no address from {ssid!r} within {WIFI_TIMEOUT_S:.0f} s")
 

@@ -2,12 +2,14 @@
 
 import socket
 import struct
+from array import array
 from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
 CARDS = Path("/sys/class/net")
 SIOCGIFADDR = 0x8915
+SIOCGIWESSID = 0x8B1B
 MAX_NETWORKS = 40
 
 
@@ -30,6 +32,19 @@ def ipv4(card: str) -> str:
         except OSError:
             return ""
     return socket.inet_ntoa(answer[20:24])
+
+
+def network_of(card: str) -> str | None:
+    """The Wi-Fi network that it has joined (wireless extensions); "": none; None: its driver does not tell."""
+    name = array("B", bytes(36))
+    request = struct.pack("16sPHH", card.encode()[:15], name.buffer_info()[0], 32, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            answer = ioctl(sock.fileno(), SIOCGIWESSID, request)
+        except OSError:
+            return None
+    size = struct.unpack("16sPHH", answer[: struct.calcsize("16sPHH")])[2]
+    return name.tobytes()[:size].rstrip(b"\0").decode("utf-8", "replace")
 
 
 def describe() -> dict[str, Any]:

@@ -39,8 +39,8 @@ class System(Protocol):
         """ssid, signal (dBm), security of each network, strongest first."""
         ...
 
-    def wifi_address(self) -> str:
-        """The address that a wireless card has; "": none."""
+    def wifi_address(self, name: str = "") -> str:
+        """The address that a wireless card has, on the network of this name if one is given; "": none."""
         ...
 
     def network(self) -> dict[str, Any]: ...
@@ -82,11 +82,12 @@ class LinuxSystem:
             raise ToastboxError("this system cannot look for networks: it lacks the program iw")
         return console_network.parse_iw(_output(["iw", "dev", cards[0], "scan"], SCAN_TIMEOUT_S))
 
-    def wifi_address(self) -> str:
+    def wifi_address(self, name: str = "") -> str:
         from toastbox.device import console_network
 
         for card in console_network.wireless():
-            if address := console_network.ipv4(card):
+            joined = console_network.network_of(card)
+            if (address := console_network.ipv4(card)) and joined in (name or joined, None):
                 return address
         return ""
 

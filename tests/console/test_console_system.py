@@ -1,0 +1,196 @@
+"""What a board's console asks of its system: networks, addresses, hooks, and doing nothing at rest."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from consolekit import BoardProcess, Cable, make_hooks
+from lines import Line
+from toastbox.config import AgentSettings
+from toastbox.core.console import Answer
+from toastbox.device import console_network
+from toastbox.device.console_board import Board
+from toastbox.device.console_store import SettingsFile
+from toastbox.device.console_system import LinuxSystem
+from toastbox.device.state import Store
+from toastbox.errors import ToastboxError, WrongUse
+
+IW = """\
+BSS 02:00:00:00:01:00(on wlan0)
+\tfreq: 2412
+\tcapability: ESS Privacy ShortSlotTime (0x0411)
+\tsignal: -71.00 dBm
+\tSSID: far
+\tRSN:\t * Version: 1
+\t\t * Authentication suites: PSK
+BSS 02:00:00:00:02:00(on wlan0)
+\tcapability: ESS (0x0401)
+\tsignal: -40.00 dBm
+\tSSID: caf\\xc3\\xa9
+BSS 02:00:00:00:03:00(on wlan0)
+\tcapability: ESS Privacy (0x0411)
+\tsignal: -50.00 dBm
+\tSSID: far
+\tWPA:\t * Version: 1
+\tRSN:\t * Version: 1
+\t\t * Authentication suites: PSK SAE
+BSS 02:00:00:00:04:00(on wlan0)
+\tsignal: -30.00 dBm
+\tSSID:
+BSS 02:00:00:00:05:00(on wlan0)
+\tcapability: ESS Privacy (0x0411)
+\tsignal: -80.00 dBm
+\tSSID: old
+"""
+
+
+class Wifi:
+    """A System whose network has an address or has none. applied: the keys, call by call."""
+
+    def __init__(self, address: str = "") -> None:
+        self.address = address
+        self.applied: list[list[str]] = []
+
+    def apply(self, keys: list[str], values: dict[str, str]) -> None:
+        self.applied.append(list(keys))
+
+    def wifi_address(self, name: str = "") -> str:
+        return self.address if name != "elsewhere" else ""
+
+
+def board_with(system: object, place: Path) -> tuple[Board, list[float]]:
+    waits: list[float] = []
+    return Board(SettingsFile(place / "settings"), system, place / "folder", "x", waits.append), waits  # type: ignore[arg-type]
+
+
+def test_networks_of_iw() -> None:
+    assert console_network.parse_iw(IW) == [
+        {"ssid": "caf\u00e9", "signal": -40, "security": "open"},
+        {"ssid": "far", "signal": -50, "security": "wpa3"},
+        {"ssid": "old", "signal": -80, "security": "wep"},
+    ]
+    assert console_network.parse_iw("") == [] and console_network.parse_iw("command failed") == []
+
+
+def test_networks_of_a_hook() -> None:
+    text = "-70\topen\tcafe\n-40\twpa2\thome\tof tabs\nnonsense\n-x\twpa\ty\n-41\twpa2\thome\tof tabs\n"
+    assert [each["ssid"] for each in console_network.parse_hook_scan(text)] == ["home\tof tabs", "cafe"]
+
+
+def test_the_way_out() -> None:
+    table = "Iface\tDestination\tGateway\tFlags\neth0\t0002A8C0\t00000000\t0001\neth0\t00000000\t0102A8C0\t0003\n"
+    assert console_network.parse_gateway(table) == "192.168.2.1"
+    assert console_network.parse_gateway("") == ""
+
+
+def test_wifi_by_improv_waits_for_an_address_and_goes_back_without(tmp_path: Path) -> None:
+    wifi = Wifi("10.0.0.2")
+    board, _ = board_with(wifi, tmp_path)
+    assert board.do("wifi-join", {"ssid": "home", "password": "geheim99"}).result == {"url": ""}
+    assert board.do("online", {}).result == {"online": True, "url": ""}
+    answer = board.do("wifi-join", {"ssid": "elsewhere", "password": "geheim99"})
+    assert answer.code == "failed" and "no address" in answer.error
+    assert SettingsFile(tmp_path / "settings").get("wifi.ssid") == "home"
+    assert board.do("wifi-join", {"ssid": "home", "password": "short"}).code == "wrong-use"
+    assert wifi.applied == [["wifi.ssid", "wifi.password"], ["wifi.ssid"], ["wifi.ssid"]]
+
+
+def test_wrong_passwords_are_answered_slower_and_slower(tmp_path: Path) -> None:
+    board, waits = board_with(Wifi(), tmp_path)
+    assert isinstance(board.do("set", {"values": {"console.password": "geheim99"}}), Answer)
+    for _ in range(6):
+        assert board.do("auth", {"password": "x"}).code == "refused"
+    assert waits == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+    assert board.do("auth", {"password": "geheim99"}).code == ""
+
+
+def test_hooks_that_fail_say_why(tmp_path: Path) -> None:
+    hooks = make_hooks(tmp_path)
+    (hooks / "apply").write_text("#!/bin/sh\necho no such card >&2\nexit 1\n")
+    with pytest.raises(ToastboxError, match="apply: no such card"):
+        LinuxSystem(hooks).apply(["wifi.ssid"], {})
+    (hooks / "log").unlink()
+    (hooks / "wifi-scan").unlink()
+    system = LinuxSystem(hooks)
+    assert isinstance(system.network()["dns"], list)
+    if not console_network.wireless():
+        with pytest.raises(ToastboxError, match="no Wi-Fi card"):
+            system.wifi_scan()
+    board = Board(SettingsFile(tmp_path / "settings"), system, tmp_path / "folder", "x")
+    answer = board.do("set", {"values": {"wifi.ssid": "home"}})
+    assert answer.code == "failed" and SettingsFile(tmp_path / "settings").get("wifi.ssid") == "home"
+
+
+def test_settings_of_the_console_go_before_those_of_the_file(tmp_path: Path) -> None:
+    with Store.create(tmp_path) as store:
+        (tmp_path / ".toastbox/config.toml").write_text('mode = "send-only"\nlimit_up = "1kB"\nlan_peers = false\n')
+        store.set_board_settings(
+            {"mode": "receive-only", "name": "caf\u00e9 \U0001f35e", "limit_schedule": "1:00-2:00 1kB/0"}
+        )
+        found = store.settings()
+        assert (found.mode, found.limit_up, found.lan_peers) == ("receive-only", 1000, False)
+        assert found.name == "caf\u00e9 \U0001f35e" and found.limit_schedule == "1:00-2:00 1kB/0"
+        store.set_board_settings({"mode": "both"})
+        with pytest.raises(WrongUse, match="mode must be"):
+            store.settings()
+
+
+def test_wrong_schedules_are_refused(tmp_path: Path) -> None:
+    with Store.create(tmp_path) as store:
+        for line, wanted in (('limit_schedule = "8-9 1/1"', "HH:MM"), ('limit_offset = "1"', "HH:MM from UTC")):
+            (tmp_path / ".toastbox/config.toml").write_text(line)
+            with pytest.raises(WrongUse, match=wanted):
+                store.settings()
+    assert AgentSettings().limit_schedule == ""
+
+
+def test_nobody_typing_costs_nothing(board: BoardProcess, cable: Cable) -> None:
+    assert board.process is not None
+    cable.ask("status")
+
+    def switches() -> str:
+        lines = Path(f"/proc/{board.process.pid}/status").read_text().splitlines()  # type: ignore[union-attr]
+        return next(line for line in lines if line.startswith("voluntary_ctxt"))
+
+    time.sleep(0.5)
+    before = switches()
+    time.sleep(2)
+    assert switches() == before
+
+
+def test_a_long_code_is_pasted_at_115200_baud(tmp_path: Path) -> None:
+    """Pasted at once, as terminals do, with more behind it: nothing is lost, and all of it is done in order."""
+    line = Line(baud=115200)
+    board = BoardProcess(tmp_path / "board", line.board)
+    board.start()
+    try:
+        fd = os.open(line.port, os.O_RDWR | os.O_NOCTTY)
+        seen = b""
+        while b"toastbox> " not in seen:
+            seen += os.read(fd, 4096)
+        code = "TBX1-" + "-".join(["ABCDEF"] * 60)
+        text = "".join(f"set hostname board-{number}\rpair {code}\r" for number in range(8)) + "show\r"
+        os.write(fd, text.encode())
+        seen = b""
+        while b"wifi.ssid" not in seen:
+            seen += os.read(fd, 4096)
+        assert seen.count(b"paste it again") == 8 and b"ABCDEF" not in seen
+        assert board.called() == ["apply hostname"] * 8
+        os.close(fd)
+    finally:
+        assert board.end() == b""
+        line.close()
+
+
+def test_improv_on_a_real_port(board: BoardProcess, cable: Cable) -> None:
+    """What the standard's JavaScript client sends and expects, byte by byte."""
+    cable.send(b"IMPROV\x01\x03\x02\x03\x00\xe6\n")
+    found = cable.until(b"test-board")
+    assert b"\nIMPROV\x01\x02\x01\x00\xe1\n" in found and b"IMPROV\x01\x04" in found and b"\x08Toastbox" in found
+    body = b"IMPROV\x01\x03\x09\x05\x07kitchen"
+    cable.send(body + bytes([sum(body) & 255]) + b"\n")
+    cable.until(b"\x05\x09\x07kitchen\x00")
+    assert board.called() == ["apply hostname"]
+    assert cable.ask("show")["result"]["hostname"] == "kitchen"  # type: ignore[index]
