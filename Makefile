@@ -9,13 +9,14 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -q
 WORKERS := 2
 FUZZ_SECONDS := 30
+SOAK_OPERATIONS := 2000000
 
 C_SOURCES := $(wildcard cnative/src/*.c)
 BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/src/*.h cnative/include/*.h cnative/cffi/*.py)
 C_STRICT := -std=c11 -O2 -Wall -Wextra -Wconversion -Werror
 
 .DEFAULT_GOAL := help
-.PHONY: firmware firmware-update test-firmware help setup demo test lint bench test-core test-device test-hub test-console test-native test-sim test-net test-cli test-boards fuzz \
+.PHONY: bench-many soak firmware firmware-update test-firmware help setup demo test lint bench test-core test-device test-hub test-console test-native test-sim test-net test-cli test-boards fuzz \
     format clean
 
 help: ## This list
@@ -41,6 +42,13 @@ lint: setup ## Style and types: ruff, mypy --strict, strict C
 bench: setup ## Measure against Syncthing, rsync, lsyncd and Unison (root; BENCH="--quick --json OUT")
 	tools/setup.sh need syncthing=syncthing rsync=rsync lsyncd=lsyncd unison=unison mkfs.ext4=e2fsprogs
 	$(BIN)/python -m tools.bench $(BENCH)
+
+bench-many: setup ## Memory and time against the number of files, up to a million: long (root; MANY="--files N --systems NAME")
+	tools/setup.sh need syncthing=syncthing rsync=rsync mkfs.ext4=e2fsprogs
+	$(BIN)/python -m tools.bench.many $(MANY)
+
+soak: setup ## Two million file operations, and whether memory stays (SOAK_OPERATIONS: fewer)
+	$(BIN)/python -m tools.soak --operations $(SOAK_OPERATIONS)
 
 sizes: setup need-cross ## Code, static memory and stack of the C core on six processors (SIZES=--renew: new baseline)
 	$(BIN)/python -m tools.cross.sizes $(SIZES)

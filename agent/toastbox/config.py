@@ -228,6 +228,21 @@ def load_hub(path: Path) -> HubSettings:
     return _load(HubSettings, path, NOTHING)
 
 
+def changed(settings: T, values: Mapping[str, Any]) -> T:
+    """The settings with these in their place, as options of a command give them. WrongUse: says what is wrong."""
+    fields = {field.name: field for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    checked = {}
+    for name, value in values.items():
+        try:
+            checked[name] = fields[name].metadata["kind"].read(value)
+        except ValueError as error:
+            raise WrongUse(f"--{name.replace('_', '-')} must be {error}") from error
+    try:
+        return dataclasses.replace(settings, **checked)  # type: ignore[type-var]
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+
+
 def example(table: type) -> str:
     """A TOML file in which every setting is explained and commented out, with its default."""
     lines = ["# Settings and their defaults. Remove the '# ' before a setting to change it.", ""]

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tools.bench import latency, ours, rsync, syncthing, watch
+from tools.bench.cgroup import limited
 from tools.bench.disks import require_root
-from tools.bench.errors import BenchError, NotEqual
+from tools.bench.errors import BenchError, NotEqual, ProgramFailed
 from tools.bench.figures import Figures
 from tools.bench.pair import Pair
 from tools.bench.procs import Processes, require, run
@@ -32,6 +33,7 @@ SETTLE_S = 10.0
 IDLE_S = 10.0
 TIMEOUT_S = 7200.0
 LATENCY_FILES = 20
+LIMIT_BYTES = 32 << 20
 NUMBERS = (10, 1_000, 10_000, 100_000)
 PRIVATE = (".toastbox", ".stfolder")
 
@@ -134,6 +136,19 @@ def measure_ours(work: Path, files: int) -> Figures:
         return figures | restart_session(pair, files)
 
 
+def measure_limited(work: Path, files: int) -> Figures:
+    """The same with each agent, and the file cache it fills, in LIMIT_BYTES."""
+    with limited("a", LIMIT_BYTES) as one, limited("b", LIMIT_BYTES) as two:
+        with ours.open_pair(work, relayed=False, files=files) as pair:
+            assert isinstance(pair, ours.ToastboxPair)
+            pair.groups.update({pair.a.name: one, pair.b.name: two})
+            figures = agents_session(pair, files) | {"limit_bytes": LIMIT_BYTES}
+        kills = one.kills() + two.kills()
+        if kills:
+            raise ProgramFailed(f"{kills} processes were killed for memory")
+        return figures | {"cgroup_version": one.version, "cgroup_peak_bytes": max(one.peak_bytes(), two.peak_bytes())}
+
+
 def measure_syncthing(work: Path, files: int) -> Figures:
     with syncthing.open_pair(work, relayed=False, files=files) as pair:
         return agents_session(pair, files)
@@ -158,6 +173,7 @@ def measure_rsync(work: Path, files: int) -> Figures:
 
 SYSTEMS: dict[str, Callable[[Path, int], Figures]] = {
     "toastbox": measure_ours,
+    "toastbox-32MiB": measure_limited,
     "syncthing": measure_syncthing,
     "rsync": measure_rsync,
 }
@@ -181,7 +197,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     try:
         require_root()
-        for peer in set(options.systems) - {"toastbox"}:
+        for peer in set(options.systems) & {"syncthing", "rsync"}:
             require(peer, peer)
         for system, figures in measured(options.systems, options.files, options.work):
             if options.json:

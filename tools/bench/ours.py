@@ -4,9 +4,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.bench.cgroup import Cgroup
 from tools.bench.disks import fresh_disk
 from tools.bench.errors import ProgramFailed
 from tools.bench.pair import Pair, two_sides
@@ -22,14 +23,15 @@ class ToastboxPair(Pair):
     """A and B know the hub's address, which with relays is a relay's, one for each leg."""
 
     hub_pid: int = 0
+    groups: dict[str, Cgroup] = field(default_factory=dict)  # by name of side: what limits its agent
 
     def start_receiver(self) -> None:
-        self.b.pid = start_agent(self.processes, self.b.folder, self.b.name)
+        self.b.pid = start_agent(self.processes, self.b.folder, self.b.name, self.groups.get(self.b.name))
         time.sleep(READY_S)
         self.processes.check()
 
     def start_sender(self) -> None:
-        self.a.pid = start_agent(self.processes, self.a.folder, self.a.name)
+        self.a.pid = start_agent(self.processes, self.a.folder, self.a.name, self.groups.get(self.a.name))
 
     def between(self) -> dict[str, int]:
         return {"hub": self.hub_pid}
@@ -72,6 +74,7 @@ def join(data: Path, port: int, folder: Path, name: str) -> None:
     run(TOASTBOX, "join", invite(data), folder, "--hub", f"https://127.0.0.1:{port}", "--name", name)
 
 
-def start_agent(processes: Processes, folder: Path, name: str) -> int:
-    """Starts the agent of a folder; the answer is its process id."""
-    return processes.start(name, TOASTBOX, "agent", folder, "--no-announce")
+def start_agent(processes: Processes, folder: Path, name: str, group: Cgroup | None = None) -> int:
+    """Starts the agent of a folder, in a group that limits it; the answer is its process id."""
+    argv: tuple[str | Path, ...] = (TOASTBOX, "agent", folder, "--no-announce")
+    return processes.start(name, *(group.wrap(argv) if group else argv))

@@ -4,13 +4,14 @@ import argparse
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toastbox import boards
-from toastbox.config import AgentSettings
+from toastbox.config import NOTHING, AgentSettings, changed
 from toastbox.device import control
 from toastbox.device.state import Store
 from toastbox.errors import SafetyRefused, ToastboxError, WrongUse
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MAX_NAME = 64
 MAX_CODE = 256
 FIND_S = 5.0
+BUDGET = ("arena", "sqlite_cache", "window")
 
 
 # --- join
@@ -98,7 +100,7 @@ def agent(options: argparse.Namespace) -> int:
     from toastbox.device.agent import run
 
     with Store.open(options.folder) as store, store.locked():
-        settings = settings_of(store, options.board or "")
+        settings = settings_of(store, options.board or "", budget_of(options))
         changes: dict[str, Any] = {}
         if options.listen:
             changes["listen"] = options.listen
@@ -118,12 +120,19 @@ def set_up_log() -> None:
     logging.basicConfig(level=level if level in ("INFO", "DEBUG") else "WARNING", format="%(message)s")
 
 
-def settings_of(store: Store, board: str = "") -> AgentSettings:
-    """What config.toml says, and for the rest what the board says: the one named, else config.toml's own."""
+def settings_of(store: Store, board: str = "", budget: Mapping[str, int] = NOTHING) -> AgentSettings:
+    """What config.toml says, and for the rest what the board says: the one named, else config.toml's own.
+
+    budget: options that go before both. WrongUse: a budget that cannot work.
+    """
     board = board or store.settings().board
-    if not board:
-        return store.settings()
-    return replace(store.settings(boards.load(board).agent), board=board)
+    settings = store.settings(boards.load(board).agent if board else None)
+    return changed(replace(settings, board=board), budget)
+
+
+def budget_of(options: argparse.Namespace) -> dict[str, int]:
+    """What the command line says of memory."""
+    return {name: getattr(options, name) for name in BUDGET if getattr(options, name) is not None}
 
 
 # --- sync
@@ -134,12 +143,12 @@ def sync(options: argparse.Namespace) -> int:
     set_up_log()
     with Store.open(options.folder) as store:
         if options.dry_run:
-            return preview(store)
+            return preview(store, options)
         if store.paused:
             raise paused(store.folder)
         status = _by_agent(store, options.accept_deletes)
         if status is None:
-            status = _alone(store, options.accept_deletes)
+            status = _alone(store, options)
     return conclude(status, store.folder)
 
 
@@ -156,12 +165,12 @@ def _by_agent(store: Store, accept_deletes: bool) -> dict[str, Any] | None:
     return after
 
 
-def _alone(store: Store, accept_deletes: bool) -> dict[str, Any]:
+def _alone(store: Store, options: argparse.Namespace) -> dict[str, Any]:
     """Status after a sync in this process."""
     from toastbox.device.once import sync_once
 
     with store.locked(), Progress() as progress:
-        return sync_once(store, settings_of(store), accept_deletes, progress.show)
+        return sync_once(store, settings_of(store, budget=budget_of(options)), options.accept_deletes, progress.show)
 
 
 def conclude(status: dict[str, Any], folder: Path) -> int:
@@ -188,11 +197,11 @@ def paused(folder: Path) -> ToastboxError:
     return ToastboxError(f"the folder is paused: end that with 'toastbox resume {folder}'")
 
 
-def preview(store: Store) -> int:
+def preview(store: Store, options: argparse.Namespace) -> int:
     """Print what a sync would do."""
     from toastbox.device.once import preview_once
 
-    preview_once(store, settings_of(store), show_preview)
+    preview_once(store, settings_of(store, budget=budget_of(options)), show_preview)
     return 0
 
 

@@ -112,6 +112,7 @@ def _agent(commands: Commands) -> None:
     parser.add_argument("--board", metavar="NAME", help="the board this runs on: its memory settings, shown to others")
     parser.add_argument("--no-announce", action="store_true", help="be silent on the LAN")
     _accept_deletes(parser)
+    _budget(parser)
 
 
 def _sync(commands: Commands) -> None:
@@ -119,12 +120,23 @@ def _sync(commands: Commands) -> None:
     parser.add_argument("folder", metavar="FOLDER")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, change nothing")
     _accept_deletes(parser)
+    _budget(parser)
 
 
 def _accept_deletes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-deletes", action="store_true", help="deleting more than half of 50 or more files is meant"
     )
+
+
+def _budget(parser: argparse.ArgumentParser) -> None:
+    """Memory: before what config.toml and the board say."""
+    for name, words in (
+        ("arena", "memory for file records and transfer buffers"),
+        ("sqlite-cache", "page cache of the index"),
+        ("window", "of the arena: each buffer that is sent"),
+    ):
+        parser.add_argument(f"--{name}", metavar="SIZE", type=typed(quantity.parse_bytes), help=f"{words}, as 4MiB")
 
 
 def _status(commands: Commands) -> None:
