@@ -25,7 +25,7 @@ class Hub:
         self.slow = slow
         self.broken = broken
         self.others = threading.Event()
-        self.uploads = 0
+        self.uploads = self.rested = 0
         self.names: list[bytes] = []
         self.before_slow = 0
         self.lock = threading.Lock()
@@ -53,6 +53,10 @@ class Lane:
         self._busy.release()
         if number == self._hub.broken:
             raise HubUnreachable("cut")
+
+    def rest(self) -> None:
+        with self._hub.lock:
+            self._hub.rested += 1
 
     def commit(self, body: bytes) -> bytes:
         records = list(wire.decode_commit(bytes(body)).records())
@@ -92,6 +96,7 @@ def test_commits_come_in_the_order_of_the_files(tmp_path: Path, lanes: int) -> N
     names = [b"%02d" % number for number in range(9)]
     assert send(tmp_path, hub, 9, lanes) == names
     assert hub.names == names
+    assert hub.rested == lanes - 1
 
 
 def test_the_next_window_is_uploaded_while_one_is_slow_and_commits_after_it(tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ class Job:
         except Exception as error:
             self._error = error
 
+    def done(self) -> bool:
+        return self._done
+
     def result(self) -> None:
         self.run()
         if self._error is not None:

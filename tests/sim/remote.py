@@ -157,6 +157,9 @@ class SimRemote:
         answer = self._request("ahead", lambda: self._net.hub.ahead.answer(1, self._device.number, after))
         return self._lie(answer) if self._net.fault() else answer
 
+    def rest(self) -> None:
+        pass
+
     def _lie(self, answer: bytes) -> bytes:
         position, runs = decode_ahead(answer)
         self._step("  the hub lies", False)

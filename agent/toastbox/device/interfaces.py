@@ -138,6 +138,10 @@ class Remote(Protocol):
         """What others told behind that position, undecoded."""
         ...
 
+    def rest(self) -> None:
+        """Nothing more is to be asked for a while: what is kept for it may be given back."""
+        ...
+
     def close(self) -> None: ...
 
 

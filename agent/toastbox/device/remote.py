@@ -113,6 +113,10 @@ class HubClient:
     def ahead(self, after: int) -> bytes:
         return self._request("GET", f"/v1/ahead?after={after}", limit=MAX_ANSWER)
 
+    def rest(self) -> None:
+        """End the connection: an open one takes memory of the hub."""
+        self._channel.drop()
+
     # --- push, people
 
     def peers(self) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class Sender:
     ) -> None:
         self._folder = folder
         self._lanes = lanes
-        self._turns = 0
+        self._turn_of = 0  # the lane that was taken last
         self._background = background
         self._done = done
         self._windows = [Window(buffer) for buffer in buffers]
@@ -244,8 +244,9 @@ class Sender:
         before = self._windows[-1].sent
         window = self._windows.pop(0)
         self._windows.append(window)
-        lane = self._lanes[self._turns % len(self._lanes)]
-        self._turns += 1
+        busy = before is not None and not before.done()
+        self._turn_of = (self._turn_of + 1) % len(self._lanes) if busy else 0
+        lane = self._lanes[self._turn_of]
         window.sent = self._background.submit(lambda: self._send(window, lane, before))
         self._settle(self._window)
 
@@ -264,6 +265,8 @@ class Sender:
             self._turn()
         for window in self._windows:
             self._settle(window)
+        for lane in self._lanes[1:]:
+            lane.rest()
 
     def abandon(self) -> None:
         """After a failure: wait for what is on the wire and forget it; the next scan finds it again."""
@@ -276,7 +279,10 @@ class Sender:
     # --- beside the caller
 
     def _send(self, window: Window, lane: Remote, before: "Future[None] | None") -> None:
-        """before: the window that left last. As each ends after it, a lane is free when its turn comes again."""
+        """before: the window that left last. As each ends after it, a lane is free when its turn comes again.
+
+        A window that nobody is in front of takes the first lane: what is small needs no second connection.
+        """
         new_bytes = self._upload(window, lane)
         if before is not None:
             before.result()
