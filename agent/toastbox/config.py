@@ -156,6 +156,11 @@ class AgentSettings:
         "board's clock has been set (it has no battery), the strictest of all limits counts.",
     )
     limit_offset: str = setting("+00:00", _parsed(parse_offset), "Of the schedule's times from UTC: +HH:MM or -HH:MM.")
+    compress: str = setting(
+        "auto",
+        choice("auto", "always", "never"),
+        "Compress what goes to the hub and comes from it. auto: when that is faster, which is measured.",
+    )
     accept_deletes: bool = setting(
         False, FLAG, "Pass on the deletion of more than half of 50 or more files without asking."
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tools.bench import chunking, latency_peers, ours, report, rsync, saves, sessions, syncthing
+from tools.bench import chunking, latency_peers, ours, releases, report, rsync, saves, sessions, syncthing
 from tools.bench.disks import require_root
 from tools.bench.errors import BenchError
 from tools.bench.figures import Figures
@@ -44,6 +44,9 @@ TASKS = (
     Task("rsync", "tree", "rsync", rsync.tree_session),
     Task("rsync", "edits", "rsync", rsync.edit_session),
     Task("rsync --fsync", "tree", "rsync", partial(rsync.tree_session, options=("--fsync",))),
+    Task("toastbox", "releases", "rsync", partial(releases.session, releases.toastbox)),
+    Task("rsync", "releases", "rsync", partial(releases.session, releases.plain_rsync)),
+    Task("rsync -z", "releases", "rsync", partial(releases.session, releases.compressing_rsync)),
     Task("lsyncd", "latency", "lsyncd", latency_peers.lsyncd_session),
     Task("unison", "latency", "unison", latency_peers.unison_session),
 )

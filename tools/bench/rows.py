@@ -11,7 +11,8 @@ MEGA = 1e6
 class Row:
     """One line. limit: the bar in the figure's own unit, or a share of the peer's if `of_peer`; None: no bar.
 
-    unit_size: what one printed unit is in the figure's unit. at_least: higher is better.
+    unit_size: what one printed unit is in the figure's unit. at_least: higher is better. peer: Syncthing, which alone
+    does the same job, where nothing else is said.
     """
 
     label: str
@@ -21,6 +22,7 @@ class Row:
     unit_size: float = 1.0
     of_peer: bool = False
     at_least: bool = False
+    peer: str = "syncthing"
 
     def bar(self, peer: float | None) -> float | None:
         """The bar in the figure's unit; None when it hangs on a peer that was not measured."""
@@ -52,6 +54,14 @@ ROWS = (
     Row("1 byte inserted in the large file, larger leg", "insert_wire_bytes", 0.35 * MEGA, "MB", MEGA),
     Row("100 overwrites of 4 KiB, larger leg", "overwrite_wire_bytes", 12 * MEGA, "MB", MEGA),
     Row("the large file A -> hub -> B, wall", "large_wall_s", 1 / 2, "s", of_peer=True),
+    Row(
+        "Django 5.0.3 to an empty folder, larger leg", "django_first_wire_bytes", 1.1, "MB", MEGA, True, peer="rsync -z"
+    ),
+    Row("  5.0.4 after it", "django_second_wire_bytes", 1.0, "MB", MEGA, True, peer="rsync"),
+    Row("  the first, over 10 Mbit/s, wall", "django_first_wall_s", None, "s", peer="rsync -z"),
+    Row("  5.0.4, over 10 Mbit/s, wall", "django_second_wall_s", None, "s", peer="rsync -z"),
+    Row("SymPy 1.12 to an empty folder, larger leg", "sympy_first_wire_bytes", 1.1, "MB", MEGA, True, peer="rsync -z"),
+    Row("  1.12.1 after it", "sympy_second_wire_bytes", 1.0, "MB", MEGA, True, peer="rsync"),
     Row("chunk boundaries of random bytes", "chunk_bytes_per_s", None, "GB/s", 1e9),
     Row("  as many times pyfastcdc's", "chunk_times_pyfastcdc", 2.2, at_least=True),
     Row("hub saves files, 1 a commit", "saves_1_per_s", 3000, "/s", at_least=True),
@@ -62,14 +72,14 @@ ROWS = (
 
 
 def judge(row: Row, results: dict[str, Figures]) -> dict[str, object]:
-    """One row as numbers, for JSON. Its peer is Syncthing, which alone does the same job."""
-    ours, peer = (results.get(name, {}).get(row.figure) for name in ("toastbox", "syncthing"))
+    """One row as numbers, for JSON."""
+    ours, peer = (results.get(name, {}).get(row.figure) for name in ("toastbox", row.peer))
     return {
         "what": row.label,
         "figure": row.figure,
         "bar": row.bar(peer),
         "toastbox": ours,
-        "syncthing": peer,
+        row.peer: peer,
         "ratio": ours / peer if ours is not None and peer else None,
         "verdict": row.verdict(ours, peer),
     }

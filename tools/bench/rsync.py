@@ -81,8 +81,8 @@ def _wire(push: Push) -> int:
 
 
 @contextmanager
-def open_push(work: Path, files: int = 0) -> Iterator[Push]:
-    """Two sides, a running daemon on B and a relay to it."""
+def open_push(work: Path, files: int = 0, bytes_per_s: float | None = None) -> Iterator[Push]:
+    """Two sides, a running daemon on B and a relay to it; bytes_per_s: the relay's."""
     require("rsync", "rsync")
     with ExitStack() as stack:
         a, b, processes = stack.enter_context(two_sides(work, stack, files))
@@ -90,7 +90,7 @@ def open_push(work: Path, files: int = 0) -> Iterator[Push]:
         config = b.home / "rsyncd.conf"
         config.write_text(DAEMON_CONFIG.format(folder=b.folder))
         _serve(processes, port, config)
-        yield Push(a, b, stack.enter_context(Relay(port)), port, processes)
+        yield Push(a, b, stack.enter_context(Relay(port, bytes_per_s)), port, processes)
 
 
 def _serve(processes: Processes, port: int, config: Path) -> None:

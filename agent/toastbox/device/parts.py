@@ -41,7 +41,7 @@ class Parts:
         self.index = Index(store.index_path, settings.sqlite_cache)
         up, down = self._throttle(settings, 0), self._throttle(settings, 1)
         sizes = window_sizes(settings)
-        self.lanes = [HubClient(credentials, up, down) for _ in sizes[1:]]
+        self.lanes = [HubClient(credentials, up, down, compress=settings.compress) for _ in sizes[1:]]
         self.remote = self.lanes[0]
         self.background = ThreadPoolExecutor(len(self.lanes), thread_name_prefix="toastbox-send")
         self.engine = Engine(

@@ -139,7 +139,7 @@ class PeerSet:
             response = channel.exchange("POST", FETCH_PATH, {}, [asked])
             if response.status != 200:
                 raise HubUnreachable(f"{channel.place} refuses with {response.status}")
-            for digest, data in receive_bundle(channel, response, asked):
+            for digest, data in receive_bundle(channel, channel.read_windows(response), asked):
                 if data is None:
                     continue
                 if hashlib.sha256(data).digest() != digest:

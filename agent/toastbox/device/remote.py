@@ -2,12 +2,14 @@
 
 import json
 import secrets
+import time
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPResponse
 from typing import Any, TypeVar
 
+from toastbox.compression import CODING, SIZE_HEADER, deflate_body, inflate, inflate_body, pack
 from toastbox.core.ahead import MAX_ANSWER
 from toastbox.core.auth import token
 from toastbox.core.bundle import BundleReader
@@ -16,6 +18,7 @@ from toastbox.core.pairing import decode_code
 from toastbox.core.wire import MAX_CHUNK
 from toastbox.device.channel import ANSWER_TIMEOUT_S, Channel
 from toastbox.device.interfaces import Buffer, Credentials, FolderInfo
+from toastbox.device.pace import Pace
 from toastbox.device.throttle import Throttle
 from toastbox.device.tls import Pin, certificate_bytes, check_pin, hub_context
 from toastbox.errors import (
@@ -39,12 +42,17 @@ TITLE_LIMIT = 200  # characters of a hub's words shown to a person
 
 T = TypeVar("T")
 
+NO_HEADERS: Mapping[str, str] = {}
+ACCEPT = {"Accept-Encoding": CODING}
 PAIR_ATTEMPTS = 3
 BUSY = (429, 500, 502, 503, 504)
 
 
 class HubClient:
-    """`Remote` over one kept connection. One request at a time; `close` may come from another thread."""
+    """`Remote` over one kept connection. One request at a time; `close` may come from another thread.
+
+    compress: "auto", "always" or "never", for both directions; a hub that does not inflate is sent nothing compressed.
+    """
 
     def __init__(
         self,
@@ -52,10 +60,14 @@ class HubClient:
         up: Throttle | None = None,
         down: Throttle | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
+        compress: str = "auto",
     ) -> None:
         pin = Pin(certificate_bytes(credentials.ca))
         self._channel = open_channel(credentials.url, pin, up=up, down=down, timeout_s=timeout_s)
         self._headers = {"Authorization": authorization(credentials)}
+        self._up = Pace(compress)
+        self._down = Pace(compress)
+        self._hub_inflates = False  # as its last answer said
 
     # --- the folder
 
@@ -74,10 +86,14 @@ class HubClient:
 
     def pull(self, after: int, epoch: int, entries: int, nbytes: int) -> bytes:
         query = f"after={after}&epoch={epoch}&entries={entries}&bytes={nbytes}"
-        return self._request("GET", f"/v1/pull?{query}", limit=nbytes + SLACK)
+        response = self._open("GET", f"/v1/pull?{query}", headers=ACCEPT if self._down.compress() else {})
+        return self._inflated(response, self._channel.read(response, nbytes + SLACK), nbytes + SLACK)
 
     def commit(self, body: Buffer) -> bytes:
-        return self._request("POST", "/v1/commit", [body], limit=COMMIT_ANSWER_LIMIT)
+        packed = deflate_body(body) if self._packs() else None
+        headers = {"Content-Encoding": CODING, SIZE_HEADER: str(len(body))} if packed else {}
+        response = self._open("POST", "/v1/commit", [packed or body], headers=headers)
+        return self._channel.read(response, COMMIT_ANSWER_LIMIT)
 
     # --- chunks
 
@@ -89,15 +105,27 @@ class HubClient:
         return bitmap
 
     def upload(self, parts: Sequence[Buffer], total: int) -> None:
-        """total: checked against the parts, as a bundle has no other end mark than HTTP's."""
+        """total: checked against the parts (heads and data in turn), as a bundle has no end mark but HTTP's."""
         found = sum(memoryview(part).nbytes for part in parts)
         if found != total:
             raise ValueError(f"a bundle of {found} bytes was announced as {total}")
+        began, packed = time.monotonic(), self._packs()
+        if packed:
+            chunks = zip(parts[::2], parts[1::2], strict=True)
+            parts = [part for run in pack((bytes(head[4:]), data) for head, data in chunks) for part in run]
+        work_s, sent = time.monotonic() - began, sum(map(len, parts))
         self._request("POST", "/v1/chunks", parts, limit=SMALL_JSON_LIMIT)
+        self._up.moved(packed, total, sent, time.monotonic() - began - work_s, work_s)
 
     def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, bytes | memoryview | None]]:
-        response = self._open("POST", "/v1/fetch", [hashes])
-        return receive_bundle(self._channel, response, bytes(hashes))
+        packed = self._down.compress()
+        response = self._open("POST", "/v1/fetch", [hashes], headers=ACCEPT if packed else {})
+        windows = _Timed(self._channel.read_windows(response))
+        total = 0
+        for digest, data in receive_bundle(self._channel, windows, bytes(hashes), inflate if packed else None):
+            total += len(data or b"")
+            yield digest, data
+        self._down.moved(packed, total, windows.size, windows.waited_s)
 
     def chunk_list(self, content: bytes, start: int, count: int) -> tuple[bytes, int]:
         response = self._open("GET", f"/v1/list?content={content.hex()}&from={start}&count={count}")
@@ -160,14 +188,34 @@ class HubClient:
         """From any thread: a request in progress ends with HubUnreachable within moments."""
         self._channel.close()
 
-    def _open(self, method: str, target: str, parts: Sequence[Buffer] = ()) -> HTTPResponse:
-        response = self._channel.exchange(method, target, self._headers, parts)
+    def _open(
+        self, method: str, target: str, parts: Sequence[Buffer] = (), *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> HTTPResponse:
+        response = self._channel.exchange(method, target, {**self._headers, **headers}, parts)
         if response.status not in (200, 204):
+            self._hub_inflates = False  # whatever was wrong: the next time it is sent plain
             raise refusal(response.status, self._channel.read(response, PROBLEM_LIMIT))
+        if target != "/v1/fetch":
+            self._hub_inflates = response.getheader("Accept-Encoding") == CODING
         return response
 
     def _request(self, method: str, target: str, parts: Sequence[Buffer] = (), *, limit: int) -> bytes:
         return self._channel.read(self._open(method, target, parts), limit)
+
+    def _packs(self) -> bool:
+        return self._hub_inflates and self._up.compress()
+
+    def _inflated(self, response: HTTPResponse, body: bytes, limit: int) -> bytes:
+        """The body of an answer, out of its coding; limit: bytes."""
+        if response.getheader("Content-Encoding") is None:
+            return body
+        size = response.getheader(SIZE_HEADER, "")
+        try:
+            if not _is_decimal(size) or int(size) > limit:
+                raise ValueError("its size is not said, or too large")
+            return inflate_body(body, int(size))
+        except ValueError as error:
+            raise HostilePeer(f"{self._channel.place} sent an answer that cannot be inflated: {error}") from error
 
     def _json(self, method: str, target: str, parts: Sequence[Buffer] = (), *, limit: int) -> dict[str, Any]:
         return parse_document(self._request(method, target, parts, limit=limit))
@@ -256,24 +304,47 @@ def refusal(status: int, body: bytes) -> ToastboxError:
 
 
 def receive_bundle(
-    channel: Channel, response: HTTPResponse, asked: bytes
+    channel: Channel,
+    windows: Iterable[memoryview],
+    asked: bytes,
+    inflate: Callable[[memoryview, int], bytes] | None = None,
 ) -> Iterator[tuple[bytes, bytes | memoryview | None]]:
-    """Chunks of a bundle that answers `asked`, each hash in its turn. See Remote.fetch."""
-    reader = BundleReader(MAX_CHUNK)
+    """Chunks of a bundle that answers `asked`, each hash in its turn. See Remote.fetch; inflate: when allowed."""
+    reader = BundleReader(MAX_CHUNK, inflate)
     at = 0
     try:
-        for window in channel.read_windows(response):
+        for window in windows:
             for digest, data in reader.feed(window):
-                if digest != asked[at : at + HASH_SIZE]:
+                wanted = asked[at : at + HASH_SIZE]
+                if not wanted or digest not in (wanted, b""):
                     raise HostilePeer(f"{channel.place} sent a chunk that was not asked for")
                 at += HASH_SIZE
-                yield digest, data
+                yield wanted, data
         reader.close()
     except ValueError as error:
         channel.drop()
         raise HostilePeer(f"{channel.place} sent a damaged bundle: {error}") from error
     if at != len(asked):
         raise HubUnreachable(f"{channel.place} sent {at // HASH_SIZE} of {len(asked) // HASH_SIZE} chunks")
+
+
+class _Timed:
+    """Passes windows on, and counts their bytes and the time that was waited for them."""
+
+    def __init__(self, windows: Iterator[memoryview]) -> None:
+        self._windows = windows
+        self.size = 0
+        self.waited_s = 0.0
+
+    def __iter__(self) -> Iterator[memoryview]:
+        while True:
+            began = time.monotonic()
+            window = next(self._windows, None)
+            self.waited_s += time.monotonic() - began
+            if window is None:
+                return
+            self.size += len(window)
+            yield window
 
 
 def parse_document(data: bytes) -> dict[str, Any]:

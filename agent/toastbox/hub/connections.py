@@ -128,7 +128,7 @@ class Connections(web.Server):
             max_field_size=MAX_FIELD_BYTES,
             lingering_time=_LINGER_S,
             read_bufsize=READ_BYTES,
-            auto_decompress=False,  # nothing here is compressed: a small body stays small
+            auto_decompress=False,  # what may be compressed says its size: transfer.py judges it first
         )
 
     def admit(self, connection: Connection) -> bool:

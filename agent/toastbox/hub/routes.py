@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
+from toastbox.compression import CODING, SIZE_HEADER, deflate_body
 from toastbox.core.ahead import MAX_RUN, decode_run
 from toastbox.core.auth import parse_authorization
 from toastbox.core.errors import WireError
@@ -109,9 +110,10 @@ class Routes:
             raise too_large(f"the body may have {limit} bytes")
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if route.open:
-            return await route.answer(self, request)
-        return await route.answer(self, request, device)
+        response = await (route.answer(self, request) if route.open else route.answer(self, request, device))
+        if not response.prepared:
+            response.headers["Accept-Encoding"] = CODING  # what a request's body may be (RFC 9110, 12.5.3)
+        return response
 
     def _authenticate(self, request: web.BaseRequest) -> Device:
         values = request.headers.getall("Authorization", [])
@@ -162,8 +164,9 @@ class Routes:
             return await transfer.send_bundle(request, chunks, self._threads)
 
     async def _commit(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
-        async with self._budget.take(request.content_length or MAX_COMMIT):
-            body = await transfer.read_body(request, MAX_COMMIT)
+        taken = (request.content_length or MAX_COMMIT) + transfer.plain_size(request, MAX_COMMIT)
+        async with self._budget.take(taken):
+            body = await transfer.read_packed(request, MAX_COMMIT)
             answer = await self._writer.submit(lambda: self._service.commit(device, body))
         self._ahead.end(device.number)
         return _bytes(answer)
@@ -187,7 +190,8 @@ class Routes:
         try:
             async with self._budget.take(size):
                 answer = await self._read(self._service.pull, device, after, epoch, entries, size)
-                return _bytes(answer)
+                packed = await self._read(deflate_body, answer) if transfer.accepts(request) else None
+                return _packed(packed, len(answer)) if packed else _bytes(answer)
         except CursorAhead:
             await self._writer.submit(lambda: self._service.renew_epoch("a device's cursor is ahead"))
             raise Refusal("epoch", 409, "the hub's journal was restored", epoch=str(self._service.epoch)) from None
@@ -279,6 +283,13 @@ def _json(value: dict[str, Any]) -> web.Response:
 
 def _bytes(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/octet-stream")
+
+
+def _packed(body: bytes, size: int) -> web.Response:
+    """A compressed answer; size: before it was."""
+    response = _bytes(body)
+    response.headers.update({"Content-Encoding": CODING, SIZE_HEADER: str(size)})
+    return response
 
 
 def _number(request: web.BaseRequest, name: str, default: int) -> int:

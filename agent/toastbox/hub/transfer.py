@@ -7,6 +7,7 @@ memory while the peer takes it.
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ from functools import partial
 
 from aiohttp import web
 
-from toastbox.core.bundle import HEAD_SIZE, BundleReader, chunk_head, missing_head
+from toastbox.compression import CODING, SIZE_HEADER, Part, inflate, inflate_body, pack
+from toastbox.core.bundle import BundleReader, chunk_head, missing_head
 from toastbox.core.errors import WireError
 from toastbox.core.wire import MAX_BUNDLE, MAX_CHUNK
 from toastbox.hub.chunks.base import Buffer
@@ -37,6 +39,35 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """The whole body. Raises Refusal above limit bytes, TimeoutError."""
     parts = [part async for part in _pieces(request, limit)]
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def plain_size(request: web.BaseRequest, limit: int) -> int:
+    """What a compressed body says that it inflates to, 0 when it is not compressed. Raises Refusal."""
+    if request.headers.get("Content-Encoding", "") != CODING:
+        return 0
+    text = request.headers.get(SIZE_HEADER, "")
+    if not (text.isascii() and text.isdecimal()) or len(text) > 20 or int(text) == 0:
+        raise bad_request(f"{SIZE_HEADER} is missing or no size")
+    if int(text) > limit:
+        raise too_large(f"the body may inflate to {limit} bytes")
+    return int(text)
+
+
+async def read_packed(request: web.BaseRequest, limit: int) -> bytes:
+    """The whole body, inflated if need be. Raises Refusal above limit bytes, compressed or not, TimeoutError."""
+    size = plain_size(request, limit)
+    body = await read_body(request, min(size, limit) if size else limit)
+    if not size:
+        return body
+    try:
+        return await asyncio.to_thread(inflate_body, body, size)
+    except ValueError as error:
+        raise bad_request(str(error)) from error
+
+
+def accepts(request: web.BaseRequest) -> bool:
+    """Whether the answer may be compressed."""
+    return request.headers.get("Accept-Encoding", "") == CODING
 
 
 async def write(response: web.StreamResponse, data: bytes) -> None:
@@ -66,12 +97,13 @@ async def send_bundle(
     """Answer with a bundle of chunks, whose iterator is only used on threads."""
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     loop = asyncio.get_running_loop()
-    piece = await loop.run_in_executor(threads, _gather, chunks)
+    records = pack(chunks) if accepts(request) else _records(chunks)
+    piece = await loop.run_in_executor(threads, _gather, records)
     with answering(request):
         await response.prepare(request)
         while piece:
             await write(response, piece)
-            piece = await loop.run_in_executor(threads, _gather, chunks)
+            piece = await loop.run_in_executor(threads, _gather, records)
         await response.write_eof()
     return response
 
@@ -95,16 +127,19 @@ def _add(stored: int, size: int, more: tuple[int, int]) -> tuple[int, int]:
     return stored + more[0], size + more[1]
 
 
-def _gather(chunks: Iterator[tuple[bytes, Buffer | None]]) -> bytes:
-    """The next records of a bundle, about _PIECE_BYTES of them; b"" at its end."""
-    parts: list[Buffer] = []
-    size = 0
+def _records(chunks: Iterator[tuple[bytes, Buffer | None]]) -> Iterator[list[Part]]:
+    """A bundle as it is, chunk by chunk, each as the parts it is made of."""
     for digest, data in chunks:
-        parts.append(missing_head(digest) if data is None else chunk_head(digest, len(data)))
-        if data is not None:
-            parts.append(data)
-            size += len(data)
-        size += HEAD_SIZE
+        yield [missing_head(digest)] if data is None else [chunk_head(digest, len(data)), data]
+
+
+def _gather(records: Iterator[list[Part]]) -> bytes:
+    """The next records of a bundle, about _PIECE_BYTES of them; b"" at its end."""
+    parts: list[Part] = []
+    size = 0
+    for record in records:
+        parts += record
+        size += sum(map(len, record))
         if size >= _PIECE_BYTES:
             break
     return b"".join(parts)
@@ -125,20 +160,23 @@ async def _pieces(request: web.BaseRequest, limit: int) -> AsyncIterator[bytes]:
 
 
 async def _batches(request: web.BaseRequest, limit: int) -> AsyncIterator[list[tuple[bytes, Buffer]]]:
-    """The chunks of a bundle, as views of the pieces that arrived, some at a time."""
-    reader = BundleReader(MAX_CHUNK)
+    """The chunks of a bundle, as views of what arrived or was inflated, some at a time."""
+    reader = BundleReader(MAX_CHUNK, inflate)
     batch: list[tuple[bytes, Buffer]] = []
-    size = 0
+    size = total = 0
     try:
         async for piece in _pieces(request, min(limit, MAX_BUNDLE)):
             for digest, data in reader.feed(piece):
                 if data is None:
                     raise bad_request("an upload names a chunk that it does not bring")
-                batch.append((digest, data))
+                batch.append((digest or hashlib.sha256(data).digest(), data))
                 size += len(data)
-            if size >= _BATCH_BYTES or len(batch) >= _BATCH_CHUNKS:
-                yield batch
-                batch, size = [], 0
+                total += len(data)
+                if total > MAX_BUNDLE:
+                    raise too_large(f"an upload may inflate to {MAX_BUNDLE} bytes")
+                if size >= _BATCH_BYTES or len(batch) >= _BATCH_CHUNKS:
+                    yield batch
+                    batch, size = [], 0
         reader.close()
     except WireError as error:
         raise bad_request(str(error)) from error

@@ -2,7 +2,7 @@
 
 from entries import digest, refusal
 
-from toastbox.core.bundle import BundleReader, chunk_head, missing_head
+from toastbox.core.bundle import MAX_SEGMENT, BundleReader, chunk_head, missing_head, segment_head
 
 CHUNKS = [b"a", b"hello" * 10, b"\0" * 100, b"x" * 36, b"y" * 300]
 
@@ -67,3 +67,59 @@ def test_hostile_heads_are_refused_before_memory_is_taken():
 
 def test_empty_stream_is_an_empty_bundle():
     assert read(b"", 1) == []
+
+
+# --- segments. MicroPython has no deflate for bytes in memory: here a packed segment is the key of a table.
+
+PACKED = {}
+
+
+def segment(packed, plain, size=0):
+    PACKED[packed] = plain
+    return segment_head(len(packed), size or len(plain)) + packed
+
+
+def look_up(data, size):
+    plain = PACKED.get(bytes(data), b"")
+    if len(plain) != size:
+        raise ValueError("another size")
+    return plain
+
+
+def run(*chunks):
+    return b"".join([len(data).to_bytes(4, "little") + data for data in chunks])
+
+
+def read_segments(stream, size, max_chunk=300):
+    reader = BundleReader(max_chunk, look_up)
+    found = []
+    for at in range(0, len(stream), size):
+        for name, data in reader.feed(stream[at : at + size]):
+            found.append((name, None if data is None else bytes(data)))
+    reader.close()
+    return found
+
+
+def test_segments_hold_chunks_without_names_however_they_are_cut():
+    stream = bundle() + segment(b"packed", run(b"one", b"two" * 90)) + bundle() + segment(b"p", run(b"x"))
+    wanted = WANTED + [(b"", b"one"), (b"", b"two" * 90)] + WANTED + [(b"", b"x")]
+    for size in (1, 2, 3, 4, 5, 7, 8, 9, 36, 100, len(stream)):
+        assert read_segments(stream, size) == wanted, size
+    for end in (len(stream) - 1, len(stream) - 5, len(stream) - 8):
+        assert refusal(read_segments, stream[:end], 50)
+
+
+def test_segments_are_refused_by_who_does_not_inflate():
+    assert refusal(read, segment(b"p", run(b"x")), 3) == "chunk of an unknown encoding"
+
+
+def test_segments_of_a_bad_size_are_refused_before_memory_is_taken():
+    for packed, size in ((0, 10), (10, 10), (11, 10), (10, MAX_SEGMENT + 1), (0xFFFFFFF, 0xFFFFFFFF)):
+        assert refusal(read_segments, segment_head(packed, size), 8) == "segment of a bad size"
+    assert segment_head(3, 5) == b"\3\0\0\x10\5\0\0\0"
+
+
+def test_segments_that_lie_are_refused():
+    assert refusal(read_segments, segment(b"p", run(b"x"), 6), 9) == "segment does not inflate to its size"
+    for plain in (b"\0\0\0\0", b"\1\0", run(b"x") + b"\1\0\0\0", b"\2\0\0\0x", run(b"y" * 301)):
+        assert refusal(read_segments, segment(b"p", plain), 9) == "chunk of a bad size in a segment"

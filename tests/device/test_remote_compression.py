@@ -1,0 +1,177 @@
+"""The hub's client and compression: only towards hubs that inflate, and no hub makes it take more than it asked for."""
+
+import hashlib
+import zlib
+
+import pytest
+
+from remotekit import chunk, client, problem
+from scripted import Connection, ScriptedServer, answering
+from toastbox.compression import inflate, inflate_body, pack
+from toastbox.core.bundle import MAX_SEGMENT, BundleReader, chunk_head, segment_head
+from toastbox.device.pace import LEAST_BYTES, SLOW_BYTES_PER_S, TRY_AGAIN, Pace
+from toastbox.errors import HostilePeer, HubRefused
+
+INFLATES = "Accept-Encoding: deflate"
+TEXTS = [b"some line of text %d, and another\n" % number * 30 for number in range(20)]
+
+
+def parts(datas: list[bytes]) -> list[bytes]:
+    return [part for data in datas for part in (chunk_head(hashlib.sha256(data).digest(), len(data)), data)]
+
+
+def upload(made, datas: list[bytes]) -> None:
+    made.upload(parts(datas), sum(map(len, parts(datas))))
+
+
+def unpacked(body: bytes) -> list[bytes]:
+    reader = BundleReader(1 << 20, inflate)
+    return [bytes(data or b"") for _, data in reader.feed(body)]
+
+
+def test_nothing_compressed_goes_to_a_hub_that_did_not_say_it_inflates():
+    with ScriptedServer(answering(b"{}")) as server:
+        made = client(server, compress="always")
+        made.pull(0, 0, 1, 4096)
+        upload(made, TEXTS)
+        made.commit(b"c" * 5000)
+    _, sent, committed = server.requests
+    assert sent.body == b"".join(parts(TEXTS)) and committed.body == b"c" * 5000
+    assert "content-encoding" not in committed.headers
+
+
+def test_a_hub_that_inflates_gets_segments_and_a_compressed_commit():
+    with ScriptedServer(answering(b"{}", 200, INFLATES)) as server:
+        made = client(server, compress="always")
+        made.pull(0, 0, 1, 4096)
+        upload(made, TEXTS)
+        made.commit(b"c" * 5000)
+        made.commit(b"small")
+    asked, sent, committed, small = server.requests
+    assert asked.headers["accept-encoding"] == "deflate"
+    assert unpacked(sent.body) == TEXTS and len(sent.body) < sum(map(len, TEXTS)) / 3
+    assert inflate_body(committed.body, int(committed.headers["toastbox-size"])) == b"c" * 5000
+    assert small.body == b"small" and "content-encoding" not in small.headers
+
+
+def test_never_means_never():
+    with ScriptedServer(answering(b"{}", 200, INFLATES)) as server:
+        made = client(server, compress="never")
+        made.pull(0, 0, 1, 4096)
+        upload(made, TEXTS)
+    assert "accept-encoding" not in server.requests[0].headers
+    assert server.requests[1].body == b"".join(parts(TEXTS))
+
+
+def test_a_refusal_makes_the_next_try_plain():
+    def script(connection: Connection) -> None:
+        connection.receive()
+        connection.answer(b"{}", 200, INFLATES)
+        connection.receive()
+        connection.answer(problem(400, "bad-request"), 400)
+        connection.receive()
+        connection.answer(b"{}", 200)
+
+    with ScriptedServer(script) as server:
+        made = client(server, compress="always")
+        made.folder_json = made._json("GET", "/v1/folder", limit=100)
+        with pytest.raises(HubRefused):
+            upload(made, TEXTS)
+        upload(made, TEXTS)
+    assert server.requests[2].body == b"".join(parts(TEXTS))
+
+
+def test_a_compressed_fetch_comes_out_in_the_order_asked():
+    datas = [*TEXTS, bytes(range(256)) * 2, b"z"]
+    named = [(hashlib.sha256(data).digest(), data) for data in datas]
+    body = b"".join(part for run in pack(named) for part in run)
+    with ScriptedServer(answering(body)) as server:
+        made = client(server, compress="always")
+        found = [(name, bytes(data)) for name, data in made.fetch(b"".join(name for name, _ in named))]
+    assert found == named
+    assert server.requests[0].headers["accept-encoding"] == "deflate"
+
+
+def test_segments_that_were_not_asked_for_are_hostile():
+    body = b"".join(part for run in pack((hashlib.sha256(d).digest(), d) for d in TEXTS) for part in run)
+    asked = b"".join(hashlib.sha256(data).digest() for data in TEXTS)
+    with ScriptedServer(answering(body)) as server, pytest.raises(HostilePeer):
+        list(client(server, compress="never").fetch(asked))
+
+
+def bombs() -> list[bytes]:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    zeros = packer.compress(bytes(8 << 20)) + packer.flush()
+    return [segment_head(len(zeros), size) + zeros for size in (MAX_SEGMENT, MAX_SEGMENT + 1, 1 << 31)]
+
+
+@pytest.mark.parametrize("body", [*bombs(), segment_head(1 << 27, MAX_SEGMENT), segment_head(4, 5) + b"abcd"])
+def test_hostile_segments_are_refused(body):
+    with ScriptedServer(answering(body)) as server, pytest.raises(HostilePeer):
+        list(client(server, compress="always").fetch(chunk(b"x")[0]))
+
+
+def test_more_chunks_than_were_asked_for_are_hostile():
+    body = b"".join(part for run in pack((hashlib.sha256(d).digest(), d) for d in TEXTS) for part in run)
+    with ScriptedServer(answering(body)) as server, pytest.raises(HostilePeer):
+        list(client(server, compress="always").fetch(hashlib.sha256(TEXTS[0]).digest()))
+
+
+def test_a_compressed_pull_is_read():
+    plain = b"journal " * 500
+    with ScriptedServer(
+        answering(zlib.compress(plain), 200, "Content-Encoding: deflate", "Toastbox-Size: 4000")
+    ) as server:
+        assert client(server).pull(0, 0, 1, 4096) == plain
+
+
+@pytest.mark.parametrize("size", ["", "3999", "4001", "0", "-1", "99999999", "x"])
+def test_a_pull_that_does_not_inflate_to_what_it_says_is_hostile(size):
+    body = zlib.compress(b"journal " * 500)
+    headers = ("Content-Encoding: deflate", f"Toastbox-Size: {size}")
+    with ScriptedServer(answering(body, 200, *headers)) as server, pytest.raises(HostilePeer):
+        client(server).pull(0, 0, 1, 4096)
+
+
+# --- when it is compressed
+
+MB = 1_000_000
+
+
+def transfers(count: int, link: float, packer: float, share: float = 0.25, pace: Pace | None = None) -> list[bool]:
+    """What auto chooses for transfers of 2 MB; link, packer: bytes a second; share: what is left of the size."""
+    pace, chosen = pace or Pace("auto"), []
+    for _ in range(count):
+        packed = pace.compress()
+        chosen.append(packed)
+        wire = int(2 * MB * share) if packed else 2 * MB
+        pace.moved(packed, 2 * MB, wire, wire / link, 2 * MB / packer if packed else 0.0)
+    return chosen
+
+
+def test_a_slow_link_is_never_sent_plain():
+    assert all(transfers(300, SLOW_BYTES_PER_S * 0.9, 3 * MB))
+
+
+def test_a_fast_link_is_compressed_once_in_a_while_at_most():
+    assert transfers(3 + TRY_AGAIN, 500 * MB, 30 * MB)[:4] == [True, False, False, False]
+    assert sum(transfers(1000, 500 * MB, 30 * MB)) <= 2 + 1000 // TRY_AGAIN
+
+
+def test_between_them_the_faster_way_is_taken():
+    assert sum(transfers(200, 10 * MB, 30 * MB)) >= 195  # 2 MB: 0.12 s, or plain 0.2 s
+    assert sum(transfers(200, 10 * MB, 8 * MB)) <= 5  # 0.3 s
+
+
+def test_a_link_that_changes_is_noticed():
+    pace = Pace("auto")
+    transfers(100, 500 * MB, 30 * MB, pace=pace)
+    assert all(transfers(50, 1 * MB, 30 * MB, pace=pace)[1:])
+    assert sum(transfers(300, 500 * MB, 30 * MB, pace=pace)) < 10
+
+
+def test_small_transfers_say_nothing_of_the_link():
+    pace = Pace("auto")
+    pace.moved(True, LEAST_BYTES - 1, 1, 1e-9)
+    assert pace.compress()
+    assert Pace("always").compress() and not Pace("never").compress()
