@@ -88,10 +88,10 @@ def test_a_board_is_set_up_by_one_command(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_bad_line_costs_time_and_nothing_else(boards: Boards, line: Callable[..., Line], seed: int) -> None:
-    """One byte of 150 is damaged each way, and the kernel prints in between; each command is done once."""
-    spoil = flips(seed, 150)
-    talk = kernel_messages(seed, 400)
-    wires = line(flips(seed + 100, 150), lambda data: spoil(talk(data)))
+    """One byte of 200 is damaged each way, and the kernel prints in between; each command is done once."""
+    spoil = flips(seed, 200)
+    talk = kernel_messages(seed, 600)
+    wires = line(flips(seed + 100, 200), lambda data: spoil(talk(data)))
     board = boards("board", wires.board)
     wire = Wire(wires.port, 115200)
     wire.open()

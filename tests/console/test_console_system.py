@@ -1,6 +1,7 @@
 """What a board's console asks of its system: networks, addresses, hooks, and doing nothing at rest."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from consolekit import BoardProcess, Cable, make_hooks
 from lines import Line
 from toastbox.config import AgentSettings
+from toastbox.core import console_machine as machine
 from toastbox.core.console import Answer
 from toastbox.device import console_network
 from toastbox.device.console_board import Board
@@ -104,6 +106,15 @@ def test_wrong_passwords_are_answered_slower_and_slower(tmp_path: Path) -> None:
         assert board.do("auth", {"password": "x"}).code == "refused"
     assert waits == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
     assert board.do("auth", {"password": "geheim99"}).code == ""
+
+
+def test_a_log_is_cut_to_what_an_answer_holds(tmp_path: Path) -> None:
+    hooks = make_hooks(tmp_path)
+    (hooks / "log").write_text(f"#!{sys.executable}\nfor at in range(200): print(at, 'x\u00e9' * 400)\n")
+    board = Board(SettingsFile(tmp_path / "settings"), LinuxSystem(hooks), tmp_path / "folder", "x")
+    answer = board.do("log", {"count": 200})
+    assert isinstance(answer.result, list) and answer.result[-1].startswith("199 x") and len(answer.result) == 27
+    assert len(machine.encode({"seq": 1, "ok": True, "result": answer.result})) < machine.MAX_ANSWER
 
 
 def test_hooks_that_fail_say_why(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Talks to a board's console in machine mode (docs/SPEC.md, section 12): asks until it hears.
 
-A question is sent again when its time is over, or at once when the board says that it was damaged. The board does a
-repeated question once, so asking again is always safe. When the port vanishes (a board that starts again takes its USB
-port with it) it is opened again until the deadline.
+A question is sent again when its time is over (each time it is given twice as long), or at once when the board says
+that it was damaged. The board does a repeated question once, so asking again is always safe: while it is busy they wait
+in its input, and cost it nothing but an answer sent again. While an answer is coming in nothing is sent. When the port
+vanishes (a board that starts again takes its USB port with it) it is opened again until the deadline.
 """
 
 import random
@@ -17,9 +18,11 @@ from toastbox.errors import SafetyRefused, ToastboxError, WrongUse
 HELLO_S = 8.0
 REBOOT_S = 180.0
 SETTLE_S = 1.0
-REPEAT_S = {"pair": 20.0, "unpair": 20.0, "wifi-scan": 30.0, "set": 10.0, "factory-reset": 30.0, "hello": 1.5}
+REPEAT_S = 2.0
+REPEAT_MOST_S = 20.0
+HELLO_REPEAT_S = 1.5
+COMING_S = 0.5
 DEADLINE_S = {"pair": 150.0, "unpair": 60.0, "wifi-scan": 95.0, "set": 90.0, "factory-reset": 120.0}
-ORDINARY_REPEAT_S = 4.0
 ORDINARY_DEADLINE_S = 20.0
 MOST_SEEN = 4096
 
@@ -64,17 +67,20 @@ class Client:
         self._seq += 1
         frame = machine.encode({"seq": self._seq, "do": name, **args})
         end_s = time.monotonic() + (deadline_s or DEADLINE_S.get(name, ORDINARY_DEADLINE_S))
-        first = True
+        repeat_s, tries = REPEAT_S, 0
         while time.monotonic() < end_s:
-            self.repeats += not first
-            first = False
+            self.repeats += tries > 0
+            tries += 1
+            until_s = min(end_s, time.monotonic() + (HELLO_REPEAT_S if name == "hello" else repeat_s))
             try:
-                answer = self._try(frame, min(end_s, time.monotonic() + REPEAT_S.get(name, ORDINARY_REPEAT_S)))
+                answer = self._try(frame, until_s)
             except PortGone:
                 self._reopen(end_s)
                 continue
             if answer is not None:
                 return _result(answer)
+            if time.monotonic() >= until_s:
+                repeat_s = min(2 * repeat_s, REPEAT_MOST_S)
         raise NobodyAnswers(self._what_came())
 
     def _try(self, frame: bytes, end_s: float) -> dict[str, Any] | None:
@@ -85,6 +91,8 @@ class Client:
             data = self.wire.read(left_s)
             self._seen.extend(data)
             del self._seen[:-MOST_SEEN]
+            if data and self._reader.open:
+                end_s = max(end_s, time.monotonic() + COMING_S)
             for answer in self._answers(data):
                 if answer.get("seq") == self._seq:
                     return answer

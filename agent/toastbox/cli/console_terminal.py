@@ -43,7 +43,7 @@ def _relay(wire: Wire) -> bool:
     """False: the person ended it; True: the port is gone."""
     keys = sys.stdin.fileno()
     try:
-        wire.write(b"\r")  # whoever is there shows a prompt
+        wire.write(b"\x15\r")  # what was begun there is not finished by us; whoever is there shows a prompt
         while True:
             ready = select.select([keys, wire.fileno()], [], [])[0]
             if keys in ready:

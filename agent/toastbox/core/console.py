@@ -44,7 +44,7 @@ FRAME_S = 2.0
 LINE_S = 60.0
 LOCK_S = 600.0
 MAX_INPUT = 8192
-MAX_KEPT_ANSWER = 1024
+MAX_KEPT_ANSWER = 4096
 
 # What an edge answers with, besides no code: why it failed.
 DAMAGED = "damaged"

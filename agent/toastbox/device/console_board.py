@@ -32,6 +32,8 @@ WIFI_TIMEOUT_S = 40.0
 AGENT_ENDS_S = 15.0
 SLOWEST_DELAY_S = 5.0
 PROTOCOL = 1
+MAX_LOG_CHARACTERS = 8192
+MAX_LOG_LINE = 300
 SYSTEM_KEYS = ("hostname", "wifi.", "network.")
 AGENT_KEYS = ("name", "mode", "limit.", "schedule", "time.offset")
 
@@ -178,7 +180,15 @@ class Board:
         return self._system.network()
 
     def _log(self, count: int = 20) -> list[str]:
-        return self._system.log(count)
+        """The last lines that fit: an answer has a limit, and a slow line its time."""
+        kept: list[str] = []
+        left = MAX_LOG_CHARACTERS
+        for line in reversed(self._system.log(count)):
+            left -= len(line[:MAX_LOG_LINE]) + 1
+            if left < 0:
+                break
+            kept.append(line[:MAX_LOG_LINE])
+        return kept[::-1]
 
     # --- the hub
 
