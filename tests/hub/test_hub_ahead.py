@@ -1,5 +1,6 @@
 """Uploads in progress over HTTP: told to the other devices of the folder, to nobody else, and forgotten soon."""
 
+import asyncio
 import http.client
 from hashlib import sha256
 
@@ -8,6 +9,7 @@ import pytest
 from hubkit import Caller, Running, file, pair
 from toastbox.core.ahead import MAX_RUN, Run, decode_ahead, encode_run
 from toastbox.core.content import chunk_item
+from toastbox.hub.subscribers import AHEAD_PAUSE_S, Subscribers
 
 RUN = encode_run(Run(b"0123456789abcdef", 0, chunk_item(sha256(b"data").digest(), 4)))
 
@@ -58,6 +60,25 @@ def test_another_folder_hears_nothing(hub: Running) -> None:
     stranger.upload(b"data")
     stranger.commit(stranger.epoch(), file("data", b"data"))
     assert b"ahead" not in elsewhere.wait_for(b"data: 1\n")
+
+
+def test_many_windows_are_told_few_times() -> None:
+    async def tell() -> tuple[int, bytes]:
+        subscribers = Subscribers()
+        listener = subscribers.add(1, None, 7)
+        assert not subscribers.tell_ahead(1, 7)
+        told = 0
+        for _ in range(50):
+            assert subscribers.tell_ahead(1, 8)
+            told += listener.take() != b""
+            await asyncio.sleep(0.001)
+        subscribers.tell_ahead(1, 8)
+        await asyncio.sleep(3 * AHEAD_PAUSE_S)
+        return told, listener.take()
+
+    told, last = asyncio.run(tell())
+    assert 1 <= told < 25
+    assert last == b"event: ahead\ndata: 1\n\n"  # what came last is never left out
 
 
 @pytest.mark.parametrize("body", [b"", RUN[:-1], RUN[:24], RUN[:-4] + bytes(4)])

@@ -9,6 +9,8 @@ import asyncio
 from toastbox.core.sse import encode_event
 
 RETRY = b"retry: 2000\n\n"
+AHEAD_PAUSE_S = 0.02  # between two tellings of an upload
+AHEAD_PAUSE_EACH_S = 0.0005  # for each listener: telling one takes a tenth of this
 
 
 Mark = tuple[int, int]  # epoch, head
@@ -65,6 +67,7 @@ class Subscribers:
 
     def __init__(self) -> None:
         self._folders: dict[int, set[Subscriber]] = {}
+        self._pausing: dict[int, int | None] = {}  # folders told of an upload just now: author of what came since
 
     def __len__(self) -> int:
         return sum(len(found) for found in self._folders.values())
@@ -92,8 +95,26 @@ class Subscribers:
             subscriber.tell_peers()
 
     def tell_ahead(self, folder: int, author: int) -> bool:
-        """Tell all devices but the author that there are chunks of an upload to be had; whether there is any."""
+        """Tell all devices but the author that there are chunks of an upload to be had; whether there is any.
+
+        After that comes a pause that grows with the number of listeners, and one telling for all that came in it.
+        """
+        listening = any(each.device != author for each in self._folders.get(folder, ()))
+        if listening and folder in self._pausing:
+            self._pausing[folder] = author
+        elif listening:
+            self._tell_ahead(folder, author)
+        return listening
+
+    def _tell_ahead(self, folder: int, author: int) -> None:
         others = [each for each in self._folders.get(folder, ()) if each.device != author]
         for subscriber in others:
             subscriber.tell_ahead()
-        return bool(others)
+        self._pausing[folder] = None
+        pause_s = AHEAD_PAUSE_S + AHEAD_PAUSE_EACH_S * len(others)
+        asyncio.get_running_loop().call_later(pause_s, self._pause_over, folder)
+
+    def _pause_over(self, folder: int) -> None:
+        author = self._pausing.pop(folder)
+        if author is not None:
+            self._tell_ahead(folder, author)
