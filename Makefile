@@ -16,7 +16,7 @@ BUILD_INPUTS := pyproject.toml setup.py $(C_SOURCES) $(wildcard cnative/src/*.h 
 C_STRICT := -std=c11 -O2 -Wall -Wextra -Wconversion -Werror
 
 .DEFAULT_GOAL := help
-.PHONY: bench-many soak firmware firmware-update test-firmware help setup demo test lint bench test-core test-device test-hub test-console test-native test-sim test-net test-cli test-boards fuzz \
+.PHONY: bench-many soak firmware firmware-update test-firmware help setup demo test lint bench dedup test-core test-device test-hub test-console test-native test-sim test-net test-cli test-boards fuzz \
     format clean
 
 help: ## This list
@@ -49,6 +49,9 @@ bench-many: setup ## Memory and time against the number of files, up to a millio
 
 soak: setup ## Two million file operations, and whether memory stays (SOAK_OPERATIONS: fewer)
 	$(BIN)/python -m tools.soak --operations $(SOAK_OPERATIONS)
+
+dedup: setup ## What chunking saves on real data, beside FastCDC and fixed blocks (downloads 80 MB once)
+	$(BIN)/python -m tools.bench.dedup
 
 sizes: setup need-cross ## Code, static memory and stack of the C core on six processors (SIZES=--renew: new baseline)
 	$(BIN)/python -m tools.cross.sizes $(SIZES)
