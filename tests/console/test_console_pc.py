@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -318,6 +319,23 @@ def test_in_a_pipe(boards: Boards, line: Callable[..., Line]) -> None:
     boards("board", wires.board)
     wait_for(lambda: "hostname" in console(wires.port, text="\nset hostname attic\nshow\n").stdout)
     assert "attic" in console(wires.port, text="show\n").stdout
+
+
+def test_an_emulators_port_over_tcp(boards: Boards, line: Callable[..., Line]) -> None:
+    """QEMU's -serial tcp:, as pyserial's socket:// reaches it."""
+    wires = line()
+    boards("board", wires.board)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    bridge = subprocess.Popen(["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", f"{wires.port},raw,echo=0"])
+    try:
+        url = f"socket://127.0.0.1:{port}"
+        wait_for(lambda: console(url, "--do", "status", "--wait", "3").returncode == 0)
+        assert json.loads(must(url, "--do", "show", "--json"))["show"]["mode"] == "two-way"
+    finally:
+        bridge.terminate()
+        bridge.wait(10)
+    assert "Connection refused" in console(url, "--do", "show").stderr
 
 
 def test_ports_are_listed() -> None:

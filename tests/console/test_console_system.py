@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from toastbox.config import AgentSettings
 from toastbox.core import console_machine as machine
 from toastbox.core.console import Answer
 from toastbox.device import console_network
+from toastbox.device.console import Line as ServedLine
 from toastbox.device.console_board import Board
 from toastbox.device.console_store import SettingsFile
 from toastbox.device.console_system import LinuxSystem
@@ -155,6 +157,40 @@ def test_wrong_schedules_are_refused(tmp_path: Path) -> None:
             with pytest.raises(WrongUse, match=wanted):
                 store.settings()
     assert AgentSettings().limit_schedule == ""
+
+
+class GoneAtOnce:
+    """A port that can be opened, and has hung up whenever it is read."""
+
+    path, fd, pending = "gone", -1, False
+
+    def open(self) -> bool:
+        self.fd = 99
+        return True
+
+    def close(self) -> None:
+        self.fd = -1
+
+    def read(self) -> None:
+        return None
+
+    def write(self, data: bytes) -> None:
+        pass
+
+
+def test_a_port_that_hangs_up_at_once_is_not_opened_in_haste(tmp_path: Path) -> None:
+    served = ServedLine(GoneAtOnce(), board_with(Wifi(), tmp_path)[0])  # type: ignore[arg-type]
+    now_s, opened = 100.0, []
+    for _ in range(6):
+        served.try_open(now_s)
+        opened.append(now_s)
+        served.readable(now_s + 0.01)
+        now_s = max(now_s, served.retry_at_s)
+    pauses = [round(later - earlier) for earlier, later in pairwise(opened)]
+    assert pauses == [1, 2, 4, 8, 15]
+    served.try_open(now_s)
+    served.readable(now_s + 60)
+    assert served.retry_at_s == now_s + 60
 
 
 def test_nobody_typing_costs_nothing(board: BoardProcess, cable: Cable) -> None:

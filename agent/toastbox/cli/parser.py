@@ -286,7 +286,12 @@ def _speed(text: str) -> int:
 
 def _console(commands: Commands) -> None:
     parser = _command(commands, "console", "console:console", "Set up a board over its serial line")
-    parser.add_argument("port", metavar="PORT", nargs="?", help="(default: the only one) without options: by hand")
+    parser.add_argument(
+        "port",
+        metavar="PORT",
+        nargs="?",
+        help="or socket://HOST:PORT of an emulator (default: the only port); alone: by hand",
+    )
     parser.add_argument("--list", action="store_true", help="list the serial ports of this machine")
     parser.add_argument("--speed", metavar="BAUD", type=typed(_speed), default=115200, help="(default: 115200)")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting; may be repeated")

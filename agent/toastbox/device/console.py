@@ -38,22 +38,29 @@ class Line:
         self.session = Session(board.needs_password, GREETING)
         self._board = board
         self._retry_s = REOPEN_S
+        self._opened_s = 0.0
         self.retry_at_s = 0.0
 
     def try_open(self, now_s: float) -> None:
         if self.port.open():
-            self._retry_s = REOPEN_S
+            self._opened_s = now_s
             self.pump()
         else:
-            self.retry_at_s = now_s + self._retry_s
-            self._retry_s = min(2 * self._retry_s, REOPEN_MOST_S)
+            self._retry_later(now_s)
+
+    def _retry_later(self, now_s: float) -> None:
+        self.retry_at_s = now_s + self._retry_s
+        self._retry_s = min(2 * self._retry_s, REOPEN_MOST_S)
 
     def readable(self, now_s: float) -> None:
         data = self.port.read()
         if data is None:
             self.port.close()
             self.session.hangup()
-            self.retry_at_s = now_s
+            if now_s - self._opened_s > REOPEN_S:
+                self._retry_s, self.retry_at_s = REOPEN_S, now_s
+            else:  # it opens, and is gone at once: no haste
+                self._retry_later(now_s)
         elif data:
             self.session.feed(data, now_s)
             self.pump()
