@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tools.bench import ours, watch
 from tools.bench.errors import BenchError, NotEqual
@@ -28,6 +29,7 @@ FEWEST, MOST = 2_000, 4_000  # files that are there at a time
 FOLDERS = 40
 MEGABYTE = 1 << 20
 REST_S = 600.0
+PARTS = ("python_heap", "libc_heap", "arena_resident", "sqlite")
 SEED = 20110311
 
 
@@ -123,12 +125,18 @@ class Soak:
             time.sleep(0.2)
         sample = {"operations": operations, "seconds": time.monotonic() - started}
         sample |= {f"{name}_resident_bytes": resident_bytes(pid) for name, pid in self.pids.items()}
+        for name, found in self._status().items():
+            sample |= {f"{name}_{part}_bytes": found["memory"][part] for part in PARTS}
         self.samples.append(sample)
         sizes = "  ".join(f"{name} {sample[f'{name}_resident_bytes'] / MEGABYTE:7.2f} MiB" for name in self.pids)
         print(f"{operations:>9,} operations  {sample['seconds']:7.0f} s  {sizes}", flush=True)
 
+    def _status(self) -> dict[str, Any]:
+        asked = {name: run(ours.TOASTBOX, "status", folder, "--json") for name, folder in self.folders.items()}
+        return {name: json.loads(text) for name, text in asked.items()}
+
     def _at_rest(self) -> bool:
-        found = [json.loads(run(ours.TOASTBOX, "status", folder, "--json")) for folder in self.folders.values()]
+        found = self._status().values()
         if not all(each["running"] and each["state"] == "in sync" for each in found):
             return False
         return len({(each["cursor"], each["entries"]) for each in found}) == 1

@@ -126,8 +126,10 @@ class Agent:
         return self._report.epoch, self._report.cursor
 
     def _reached(self) -> None:
-        """The hub answered: the stream need not wait for its next try."""
+        """A round in which the hub answered is over (worker's thread): the stream need not wait for its next try."""
         self._events.hurry()
+        if self._report.state == "in sync":
+            self._parts.rest()
 
     def on_head(self, epoch: int, seq: int) -> None:
         if (epoch, seq) != self._position():

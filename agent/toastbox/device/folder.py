@@ -47,6 +47,7 @@ class Folder:
         umask = os.umask(0)
         os.umask(umask)
         self.new_mode = 0o666 & ~umask
+        self.way_bytes = 0  # memory that is to be free after each flush (device/memory.py, bytes_to_free)
 
     def close(self) -> None:
         self._forget_parents()
@@ -272,6 +273,8 @@ class Folder:
     def flush_all(self) -> None:
         """When this returns, all that was written or renamed before is on stable storage."""
         posix.syncfs(self._fd)
+        if self.way_bytes:
+            posix.make_way(self.way_bytes)
 
     # --- publishing
 

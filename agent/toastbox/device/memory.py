@@ -2,12 +2,17 @@
 
 import logging
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from toastbox.config import AgentSettings
 from toastbox.native import posix
 from toastbox.native.arena import Arena
 from toastbox.quantity import show_bytes
+
+UNLIMITED = 1 << 60  # version 1 writes the largest number it has
+SHORT_BYTES = 64 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +42,42 @@ def memory_figures(arena: Arena, settings: AgentSettings) -> dict[str, Any]:
         "arena_resident": arena_resident,
         "arena": [part._asdict() for part in arena.stats()],
     }
+
+
+def memory_limit(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int:
+    """The least limit of the cgroups this process is in, version 1 or 2; 0: none."""
+    found = []
+    try:
+        lines = proc.read_text().splitlines()
+    except OSError:
+        return 0
+    for _, controllers, place in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if controllers == "memory":
+            found += _limits(root / "memory", place, "memory.limit_in_bytes")
+        elif not controllers:
+            found += _limits(root, place, "memory.max") + _limits(root / "unified", place, "memory.max")
+    return min((limit for limit in found if limit < UNLIMITED), default=0)
+
+
+def _limits(root: Path, place: str, name: str) -> list[int]:
+    """Of a group and of those above it."""
+    texts = []
+    group = root / place.lstrip("/")
+    for folder in (group, *group.parents):
+        with suppress(OSError):
+            texts.append((folder / name).read_text().strip())
+        if folder == root:
+            break
+    return [int(text) for text in texts if text.isdecimal()]
+
+
+def bytes_to_free(limit: int) -> int:
+    """How much a device of this limit makes free after each flush; 0 where memory is not so short.
+
+    A batch of a thousand new files leaves some megabytes of inodes in the kernel's cache, which count. In the middle of
+    an operation of the file system the kernel cannot let them go: it would find nothing to free, and kill us.
+    """
+    return limit // 6 if 0 < limit <= SHORT_BYTES else 0
 
 
 def log_memory(arena: Arena, settings: AgentSettings) -> None:

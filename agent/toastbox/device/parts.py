@@ -10,6 +10,7 @@ from toastbox.device.engine import Engine
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import PeerSource, SystemClock
+from toastbox.device.memory import bytes_to_free, memory_limit
 from toastbox.device.remote import HubClient
 from toastbox.device.send import CHUNK_MAX
 from toastbox.device.state import Store
@@ -22,6 +23,7 @@ LEAST_WINDOW = 2 * CHUNK_MAX
 LISTING_BYTES = 512 << 10
 ARENA_SLACK = 64 << 10
 THREAD_STACK = 512 << 10
+MANY_MOVED = 200  # entries after which it is worth to go through malloc's heap
 
 
 class Parts:
@@ -35,9 +37,11 @@ class Parts:
         if reason:
             raise SafetyRefused(f"{store.folder}: {reason}; nothing is deleted. If this is right, join it again")
         credentials = store.credentials()
+        self._moved = -MANY_MOVED  # entries that had been moved when memory was given back last
         self.clock = SystemClock()
         self.arena = make_arena(settings)
         self.folder = Folder(str(store.folder), self.arena.regions["listings"])
+        self.folder.way_bytes = bytes_to_free(memory_limit())
         self.index = Index(store.index_path, settings.sqlite_cache)
         up, down = self._throttle(settings, 0), self._throttle(settings, 1)
         sizes = window_sizes(settings)
@@ -75,6 +79,18 @@ class Parts:
         """Bytes to and from the hub, all connections but the event stream."""
         sent, received = (lane.bytes_sent for lane in self.lanes), (lane.bytes_received for lane in self.lanes)
         return {"sent": sum(sent), "received": sum(received)}
+
+    def rest(self) -> None:
+        """Nothing is on its way any more: give the kernel back what this round took. In the engine's thread.
+
+        The buffers keep their place in the arena; their pages come again when they are used.
+        """
+        moved = sum(self.engine.report.counts.values())
+        if moved != self._moved:
+            self.arena.forget_content()
+            if moved - self._moved >= MANY_MOVED:
+                posix.malloc_trim()
+            self._moved = moved
 
     def hang_up(self) -> None:
         """End all requests, from any thread and for good."""

@@ -178,6 +178,10 @@ class Arena:
         """Region.release of main."""
         self.main.release(mark)
 
+    def forget_content(self) -> None:
+        """Gives all pages back to the kernel: what is taken stays taken, and reads as zeros until it is written."""
+        self._memory.map.madvise(mmap.MADV_DONTNEED)
+
     def resident_bytes(self) -> int:
         """How much of the mapping is in memory now."""
         return check(lib.tbx_memory_resident(self._memory.pointer, self.size_bytes))

@@ -4,6 +4,7 @@ Paths are bytes. `dir_fd` is an open directory, or AT_FDCWD.
 """
 
 import errno
+import mmap
 import os
 import stat
 from typing import NamedTuple
@@ -145,6 +146,13 @@ def malloc_trim() -> bool:
 def malloc_arena_max(count: int) -> bool:
     """Bounds malloc's arenas, of which glibc makes eight a core. Before threads start. False: libc cannot."""
     return lib.tbx_heap_limit_arenas(count) == 1
+
+
+def make_way(size_bytes: int) -> None:
+    """Takes so much memory for a moment: what the kernel had to let go for it, its own cache, is free afterwards."""
+    with mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        for at in range(0, size_bytes, mmap.PAGESIZE):
+            memory[at] = 1
 
 
 class Heap(NamedTuple):
