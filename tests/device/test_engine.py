@@ -318,6 +318,21 @@ def test_send_only_keeps_its_files(tmp_path: Path) -> None:
     hub.close()
 
 
+def test_deletion_where_files_are_only_sent_loses_to_an_edit(tmp_path: Path) -> None:
+    hub = LocalHub(tmp_path / "hub")
+    a, b = LocalDevice(hub, tmp_path / "a"), LocalDevice(hub, tmp_path / "b", "send-only")
+    b.write("x", b"1")
+    b.write("y", b"2")
+    settle(b, a)
+    a.write("x", b"an edit")
+    (b.root / "x").unlink()
+    (b.root / "y").unlink()
+    settle(a, b)
+    assert (a.root / "x").read_bytes() == b"an edit"
+    assert not (a.root / "y").exists() and not (b.root / "x").exists()
+    hub.close()
+
+
 def test_folder_larger_than_the_listing_region(trio: Trio) -> None:
     _, a, b = trio
     for number in range(1500):

@@ -8,7 +8,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from toastbox.device.engine import Engine
+from toastbox.core.guard import WINDOW_S
+from toastbox.device.engine import TWO_WAY, Engine
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.errors import AccessDenied, DeviceFailing, DeviceFull, HubRefused, HubUnreachable, SafetyRefused
@@ -135,6 +136,7 @@ class SimDevice:
         self.dies_by_power = False
         self._death: Died | None = None
         self.accepts_deletes = False
+        self.mode = TWO_WAY
         self.act: Callable[[], None] = lambda: None
         self.told: set[tuple[bytes, bool]] = set()
         self.overflown = False
@@ -202,6 +204,9 @@ class SimDevice:
         while self._chance.random() < 0.5:  # told of uploads, truly or not
             engine.fetch_ahead()
         accept, self.accepts_deletes = self.accepts_deletes, False
+        if engine.holds_deletes and self._chance.random() < 0.5:
+            self.clock.sleep(WINDOW_S + 5)
+            engine.retry_deletes()
         engine.cycle(accept)
         if engine.unconfirmed and self._chance.random() < 0.7:
             self.clock.sleep(self._chance.choice((0.03, 2.0)))
@@ -224,6 +229,7 @@ class SimDevice:
             self._buffers,
             beside,
             self.name,
+            self.mode,
             lanes=[remote],
             ahead_bytes=AHEAD_BYTES,
         )

@@ -11,6 +11,7 @@ from toastbox.core.entry import FILE as ENTRY_FILE
 from toastbox.core.entry import FOLDER as ENTRY_FOLDER
 from toastbox.core.ignore import IgnoreRules
 from toastbox.core.names import path_of, why_bad
+from toastbox.device.engine import SEND_ONLY, TWO_WAY
 
 from .clock import SECOND, YEAR_1970, YEAR_2026, YEAR_2107, DeviceClock, HubClock, Time
 from .device import SimDevice
@@ -19,6 +20,7 @@ from .hub import Hub
 from .kernel import Kernel, Mounted
 from .promises import Broken, Ledger, brief
 from .remote import Network
+from .setting import Setting
 from .small import small_sizes
 from .user import IGNORE_FILE, User
 
@@ -77,12 +79,16 @@ class History:
         self._lines = 0
         self.chance = chance = random.Random(seed)
         self.weather = Weather.drawn(chance)
+        self.setting = Setting.drawn(seed)
         self.time = Time()
         self.kernel = Kernel()
         self.hub = Hub(HubClock(self.time), DEVICES)
         self.ledger = Ledger(self.hub)
         self.network = Network(self.hub, self.ledger, chance, self._turn)
         self.devices = [self._device(name) for name in DEVICES]
+        self.devices[-1].mode = self.setting.mode
+        if self.setting.mode == SEND_ONLY:
+            self.ledger.overrules.add(self.devices[-1].name)
         self.users = [self._user(device) for device in self.devices]
         self._depth = 0
         self._acts_left = MOST_ACTS
@@ -119,9 +125,12 @@ class History:
     def play(self) -> None:
         """Raises Broken, or whatever else should not happen."""
         self._trace("weather", str(self.weather))
-        with small_sizes(), self.kernel.installed():
+        self._trace("setting", str(self.setting))
+        with small_sizes(), self.kernel.installed(), self.setting.installed():
             self._trouble()
-            for _ in range(self.weather.steps):
+            for number in range(self.weather.steps):
+                if number == self.setting.revokes_after:
+                    self.network.revoked.add(self.devices[-1].name)
                 self._one_step()
             self._be_quiet()
             self._settle()
@@ -130,6 +139,9 @@ class History:
     def _trouble(self) -> None:
         self.network.trouble = self.weather.network
         self.network.deaths = self.weather.hub_deaths
+        self.network.hub_full = self.setting.hub_full
+        for device in self.devices:
+            device.disk.plain = self.setting.plain_disks and not self.weather.at_work and not self.weather.between
 
     def _one_step(self) -> None:
         weather, chance = self.weather, self.chance
@@ -217,7 +229,7 @@ class History:
         for user in self.users:
             user.finish()
         self._acts_left = 0
-        self.network.trouble = 0.0
+        self.network.trouble = self.network.hub_full = 0.0
         for device in self.devices:
             device.dies_in = 0
             device.disk.full = False
@@ -241,6 +253,7 @@ class History:
     def _whole_round(self) -> None:
         for device in self.devices:
             device.overflown = True
+            device.accepts_deletes = device.accepts_deletes or self.setting.careful
             self._run(device)
             if device.engine is not None:
                 device.engine.retry_held()
@@ -256,11 +269,13 @@ class History:
     def _check(self) -> None:
         self.ledger.check_versions()
         self.ledger.check_hub()
-        for device in self.devices:
+        gone = self.network.revoked
+        equal = [device for device in self.devices if device.mode == TWO_WAY and device.name not in gone]
+        for device in equal:
             self._check_device(device)
         rules = self._rules()
-        trees = [self._tree(device, rules) for device in self.devices]
-        for device, tree in zip(self.devices[1:], trees[1:], strict=True):
+        trees = [self._tree(device, rules) for device in equal]
+        for device, tree in zip(equal[1:], trees[1:], strict=True):
             if tree != trees[0]:
                 raise Broken(f"{self.devices[0].name} and {device.name} differ: {difference(trees[0], tree)}")
         if self._journal(rules) != trees[0]:

@@ -57,6 +57,7 @@ class Mounted(Disk):
 
     step: Callable[[str, bool], None] = staticmethod(lambda call, changes: None)
     names_in_listing = 1000
+    plain = False  # knows no other rename than rename(2)
 
 
 class Listing:
@@ -333,6 +334,8 @@ class Kernel:
         disk, source = self._folder(from_fd)
         verb = {0: "rename", self.RENAME_NOREPLACE: "rename new", self.RENAME_EXCHANGE: "exchange"}[flags]
         disk.step(f"{verb} {show(old)} {show(new)}", True)
+        if flags and disk.plain:
+            raise error(errno.EINVAL, new)
         target = self._folder(to_fd)[1]
         inode = child(source, old)
         check_alive(target, new)

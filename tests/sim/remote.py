@@ -15,7 +15,7 @@ from toastbox.core.content import MAX_CHUNK
 from toastbox.core.names import key_of
 from toastbox.core.wire import COMMITTED, decode_answer, decode_commit
 from toastbox.device.interfaces import Buffer, FolderInfo
-from toastbox.errors import EpochChanged, HubRefused, HubUnreachable
+from toastbox.errors import AccessDenied, EpochChanged, HubRefused, HubUnreachable
 from toastbox.hub.refusal import Refusal
 from toastbox.hub.service import CursorAhead
 
@@ -36,6 +36,8 @@ class Network:
         self.turn = turn
         self.trouble = 0.0
         self.deaths = False
+        self.hub_full = 0.0
+        self.revoked: set[str] = set()
 
     def fault(self) -> str:
         if self.chance.random() >= self.trouble:
@@ -60,6 +62,10 @@ class SimRemote:
         net = self._net
         self._step(what, True)
         net.turn(self._name)
+        if self._name in net.revoked:
+            raise AccessDenied("revoked")
+        if net.hub_full and what.startswith(("upload", "commit")) and net.chance.random() < net.hub_full:
+            raise HubRefused("the hub's disk is full", "full", 507)
         fault = net.fault()
         if fault:
             self._step(f"  {fault}", False)

@@ -211,6 +211,7 @@ class Puller:
         batch.steps = plan(batch.items, self._device_name)
         if self._sends_only:
             batch.steps = _leaving_files_alone(batch.items, batch.steps)
+            self._forget_deleted(batch.items)
         self._keep(batch.steps)
         wanted = [(entry, batch.seen.get(entry.path)) for entry in batch.steps.stage]
         batch.targets = self._receiver.begin(wanted)
@@ -285,6 +286,14 @@ class Puller:
                 self._index.put(entry, NO_SIGNATURE)
             self._index.unhold(key)
             self._dirty.add(entry.path)
+
+    def _forget_deleted(self, items: list[Item]) -> None:
+        """Where files are only sent: what was deleted here and changed elsewhere stays there. An edit beats a delete
+        that had not seen it, and without its row nothing is proposed.
+        """
+        for item in items:
+            if item.local is None and item.remote.kind != DELETED:
+                self._index.delete(key_of(item.remote.path))
 
     def hold(self, entry: Entry, reason: str) -> None:
         """Remember an entry that cannot be applied here; it is tried again at the next start or safety pull."""
