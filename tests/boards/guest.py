@@ -22,7 +22,7 @@ import serial
 from tools.image.emulate import Machine
 
 BOOT_S = 600.0
-COMMAND_S = 120.0
+COMMAND_S = 300.0
 CLONE_NEWNET = 0x40000000
 _NUMBERS = itertools.count()
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -9,6 +9,8 @@ from toastbox import boards
 from toastbox.boards.schema import parse
 from toastbox.cli import main
 from toastbox.cli.device import settings_of
+from toastbox.config import AgentSettings
+from toastbox.device.parts import make_arena
 from toastbox.device.state import Store
 from toastbox.errors import WrongUse
 
@@ -58,6 +60,13 @@ def test_the_processor_of_each_raspberry_gets_debians_right_architecture() -> No
     assert found["pi-zero-w"] == found["pi-1"] == "armel"
     assert found["pi-2"] == found["virt-armhf"] == "armhf"
     assert {found[name] for name in ("pi-3", "pi-4", "pi-5", "pi-zero-2-w", "virt-arm64")} == {"arm64"}
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_agent_can_work_with_the_memory_of_the_board(name: str) -> None:
+    """Not only within its settings' limits: the arena really holds the windows and what lies beside them."""
+    settings = AgentSettings(**boards.load(name).agent)
+    assert make_arena(settings).regions
 
 
 def test_list_in_a_pipe_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
