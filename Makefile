@@ -84,6 +84,10 @@ firmware: setup ## Compile core and firmware for MicroPython into build/firmware
 firmware-update: firmware ## Pack and sign the program for boards in the field (KEY=owner.pem), as build/toaster.tbu
 	$(BIN)/python tools/firmware_update.py $(or $(KEY),$(error say KEY=FILE: the owner's key)) build/toaster.tbu
 
+.PHONY: bench-firmware
+bench-firmware: setup ## Sizes, heap, latency and flash wear of the firmware (MICROPYTHON=FILE: another interpreter)
+	$(BIN)/python tools/firmware_bench.py
+
 test-firmware: setup ## The firmware under MicroPython, against a real hub, and with its power cut
 	$(PYTEST) tests/firmware
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cable import Cable
 from tools.mcu import makers, program
 
 MICROPYTHON = str(Path(sys.executable).with_name("micropython"))
@@ -137,28 +138,14 @@ def chip(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """MicroPython's prompt on a pseudo-terminal, as a chip without a program has it: (port, its flash)."""
     place = tmp_path / "chip"
     place.mkdir()
-    near, far = pty.openpty()
-    link, behind = pty.openpty()
-    for end in (near, link, behind):
-        tty.setraw(end)
+    cable = Cable()
     command = [MICROPYTHON, "-i"]
-    process = subprocess.Popen(command, cwd=place, stdin=far, stdout=far, stderr=far, start_new_session=True)
-    cable = subprocess.Popen([sys.executable, "-c", CABLE, str(near), str(link)], pass_fds=(near, link))
-    yield os.ttyname(behind), place
-    for each in (process, cable):
-        each.kill()
-        each.wait()
-    for end in (near, far, link, behind):
-        os.close(end)
-
-
-CABLE = """
-import os, select, sys
-ends = list(map(int, sys.argv[1:]))
-while True:
-    for end in select.select(ends, [], [])[0]:
-        os.write(ends[1 - ends.index(end)], os.read(end, 4096))
-"""
+    end = cable.chip
+    process = subprocess.Popen(command, cwd=place, stdin=end, stdout=end, stderr=end, start_new_session=True)
+    yield cable.port, place
+    process.kill()
+    process.wait()
+    cable.close()
 
 
 def test_the_program_is_copied_over_a_serial_line(chip: tuple[str, Path]) -> None:

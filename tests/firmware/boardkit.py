@@ -65,6 +65,10 @@ class Board:
         tty.setraw(self.line)
         return os.ttyname(self._serial)
 
+    def attach(self, end: int) -> None:
+        """Its serial line is this file descriptor, which stays the caller's."""
+        self._serial = os.dup(end)
+
     def pair(self, hub: Running, name: str, **settings: Any) -> None:
         """Write the settings that pairing would; caller is the device as a test plays it."""
         caller = self.caller = hub.device(name)

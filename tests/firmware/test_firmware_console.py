@@ -1,6 +1,8 @@
 """The serial line of a whole board: typed at, spoken to by a machine and by Improv, paired over it."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 from boardkit import Board, free_port, record
 
+from cable import Cable
 from hubkit import Caller, Running, bundle, file
 from toastbox.core import console_improv as improv
 from toastbox.core import console_machine as machine
@@ -65,6 +68,37 @@ def test_paired_over_the_line_and_in_sync(fresh: Fresh, hub: Running, caller: Ca
     assert ask(board, 9, "unpair")["ok"]
     assert ask(board, 10, "status")["result"]["paired"] is False
     assert board.files() == {"hello": b"hello"}
+
+
+def test_the_real_client_sets_it_up(tmp_path: Path, hub: Running, caller: Caller) -> None:
+    board, cable = Board(tmp_path / "board"), Cable()
+    (board.place / "conf/settings").write_bytes(record(json.dumps({"port_here": free_port()}).encode()))
+    board.attach(cable.chip)
+    board.on()
+    try:
+        code = hub.server.writer.call(lambda: hub.home.pairing.invite(find_folder(hub.service, ""), 600))
+        command = [
+            sys.executable,
+            "-m",
+            "toastbox",
+            "console",
+            cable.port,
+            "--set",
+            f"hub=https://127.0.0.1:{hub.port}",
+        ]
+        command += ["--set", "only=pictures, /settings.json", "--pair", code, "--do", "status", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert '"paired": true' in done.stdout
+        caller.upload(b"hello", b"else")
+        answers = caller.commit(caller.epoch(), file("pictures", b"hello"), file("other", b"else"))
+        assert [status for status, _ in answers] == [0, 0]
+        board.wait(lambda: board.files() == {"pictures": b"hello"})
+        again = subprocess.run([*command[:5], "--pair", code], capture_output=True, text=True, timeout=100, check=False)
+        assert again.returncode != 0 and "unpair" in again.stderr
+    finally:
+        board.off()
+        cable.close()
 
 
 def test_typing(fresh: Fresh) -> None:

@@ -55,7 +55,7 @@ def test_every_cut_while_receiving(hub: Running, caller: Caller, tmp_path: Path,
     assert caller.commit(caller.epoch(), deletion("b", b), folder("d"))[0][0] == 0
     put(caller, "d/c", b"c")
     wanted = {"a": "new a" * 300, "d/c": "c"}
-    cut, step = 1, 3
+    cut, step = 1, 1 if torn else 3  # what is torn is also what is cut
     while True:
         tried = tmp_path / "tried"
         shutil.copyfile(flash, tried)
@@ -78,7 +78,7 @@ def test_every_cut_while_sending(hub: Running, caller: Caller, tmp_path: Path) -
         names = run(flash, order)["names"]
         newest = [entry["size"] for entry in caller.ask("GET", "/v1/versions?path=log").json["entries"]][:1]
         assert newest == [len(names[name]) for name in names] or not names, f"cut at write {cut}"
-        cut += 3
+        cut += 1
     assert names == {"log": text} and cut > 9
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from boardkit import Board, record
 
-from hubkit import Caller, Running, deletion, file
+from hubkit import Caller, Running, big_file, deletion, file
 from hubkit import running as run_hub
 from toastbox.core.auth import hook_key, sign_hook
 
@@ -188,6 +189,19 @@ def test_settings_and_state_torn_by_a_power_cut(board: Make, caller: Caller) -> 
     one.on()
     one.wait(lambda: set(one.files()) == {"a", "b"})
     assert caller.ask("GET", "/v1/folder").json["live"] == 2
+
+
+def test_a_whole_board_in_a_heap_of_110_kib_with_words_of_four_bytes(board: Make, caller: Caller) -> None:
+    one = board(heap="146k")  # the same in words of eight: measured under 32-bit ARM (DESIGN.md, section 16)
+    one.on()
+    pieces = [os.urandom(60_000) for _ in range(50)]
+    caller.upload(*pieces)
+    assert caller.commit(caller.epoch(), big_file("big", pieces))[0][0] == 0
+    one.wait(lambda: one.files() == {"big": b"".join(pieces)})
+    one.write("back", b"b" * 200_000)
+    one.forget_age("back")
+    one.wait(lambda: caller.ask("GET", "/v1/folder").json["live"] == 2)
+    assert one.wait_for_status(trouble="")["faults"] == 0 and one.starts == 1
 
 
 def test_wifi_that_drops_and_comes_back_with_another_address(board: Make, caller: Caller) -> None:
