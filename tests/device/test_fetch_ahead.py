@@ -75,6 +75,30 @@ def test_most_of_a_large_file_is_there_before_its_entry(one: LocalDevice, two: L
     assert (two.root / "large").stat().st_mode & 0o777 == (one.root / "large").stat().st_mode & 0o777
 
 
+def test_on_a_slow_link_little_is_fetched_at_a_time(
+    one: LocalDevice, two: LocalDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.sync()
+    one.write("large", os.urandom(SIZE))
+    upload_only(one, monkeypatch)
+    fetched: list[int] = []
+    clock = [0.0]
+    monkeypatch.setattr(two.engine._ahead, "_now", lambda: clock[0])
+    load = two.remote.fetch
+
+    def slow(hashes: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        found = list(load(hashes))
+        fetched.append(sum(len(data or b"") for _, data in found))
+        clock[0] += fetched[-1] / 1e6  # a megabyte a second
+        return iter(found)
+
+    monkeypatch.setattr(two.remote, "fetch", slow)
+    for _ in range(20):
+        assert two.engine.fetch_ahead()
+    assert max(fetched) <= CHUNK_MAX
+    assert sum(fetched) > 0
+
+
 def test_an_edit_is_not_told_ahead_for_the_chunks_that_are_known(one: LocalDevice, two: LocalDevice) -> None:
     data = bytearray(os.urandom(SIZE))
     one.write("large", bytes(data))

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from hubkit import Caller, Running, file, pair
-from toastbox.core.ahead import MAX_RUN, Run, decode_ahead, encode_run
+from toastbox.core.ahead import MAX_ITEMS, MAX_RUN, Run, decode_ahead, encode_run
 from toastbox.core.content import chunk_item
 from toastbox.hub.subscribers import AHEAD_PAUSE_S, Subscribers
 
@@ -85,6 +85,12 @@ def test_many_windows_are_told_few_times() -> None:
 def test_what_is_no_run_is_refused(hub: Running, body: bytes) -> None:
     answered = hub.device().ask("POST", "/v1/ahead", body)
     assert (answered.status, answered.json["code"]) == (400, "bad-request")
+
+
+def test_the_longest_run_is_taken(hub: Running) -> None:
+    longest = RUN[:24] + RUN[24:] * MAX_ITEMS
+    assert len(longest) == MAX_RUN
+    assert hub.device().ask("POST", "/v1/ahead", longest).status == 204
 
 
 def test_a_long_run_is_refused_before_it_is_read(hub: Running) -> None:

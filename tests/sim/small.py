@@ -12,7 +12,7 @@ AHEAD_BYTES = 20_000
 WINDOW = 2 * CHUNKS[2] + 100
 SIZES = (
     (folder_sums, {"AT_ONCE": 3, "MOST_WAITING": 2}),
-    (ahead, {"MOST_FILES": 2, "RESERVE_BYTES": 1000, "WRITE_BACK_BYTES": 500}),
+    (ahead, {"MOST_FILES": 2, "RESERVE_BYTES": 1000, "WRITE_BACK_BYTES": 500, "SLICE_BYTES": (600, 3000)}),
     (pull, {"PAGE_ENTRIES": 5, "PAGE_BYTES": 4096}),
     (publish, {"FEW": 1, "MANY_INTENTS": 8}),
     (push, {"MANY_GONE": 4, "MANY_UNSETTLED": 6, "LARGE": 2 * CHUNKS[2]}),

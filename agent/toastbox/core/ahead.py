@@ -51,6 +51,17 @@ class Run:
             yield offset, self.chunks[at : at + HASH_SIZE], size
             offset += size
 
+    def split(self, size: int) -> "tuple[Run, Run | None]":
+        """The first chunks, about `size` bytes of them and one at least, and the rest if there is any."""
+        count = 0
+        for offset, _, length in self.places():
+            if count and offset + length - self.offset > size:
+                break
+            count += 1
+        head = Run(self.token, self.offset, self.chunks[: count * ITEM_SIZE])
+        rest = self.chunks[count * ITEM_SIZE :]
+        return head, Run(self.token, head.end, rest) if rest else None
+
 
 def token_of(path: bytes, size: int, mtime_ns: int) -> bytes:
     """What names the upload of this version of a file: who has its entry has its token."""

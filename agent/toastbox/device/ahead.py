@@ -12,6 +12,7 @@ at the latest.
 
 import hashlib
 import struct
+from collections import deque
 from collections.abc import Callable
 
 from toastbox.core import ahead
@@ -29,6 +30,8 @@ MOST_PLACES = 1 << 16  # chunks of a file: 44 bytes each in memory
 EXPIRE_S = 600.0
 RESERVE_BYTES = 64 << 20  # left free on the disk
 WRITE_BACK_BYTES = 4 << 20
+SLICE_BYTES = 64 << 10, 4 << 20  # fetched at a time, least and most
+SLICE_S = 0.05, 0.2  # what a slice should take: a change that comes meanwhile waits so long
 _PLACE = struct.Struct("<Q32sI")
 
 
@@ -68,20 +71,42 @@ class Ahead:
         self._remote = remote
         self._now = now
         self._credit = limit_bytes
+        self._slice = SLICE_BYTES[0]
         self._position = 0
+        self._waiting: deque[ahead.Run] = deque()
         self._files: dict[bytes, _File] = {}
 
     def fetch(self) -> bool:
-        """Ask for news and fetch some megabytes; whether there may be more. Raises what the hub makes it."""
+        """Fetch for a moment, after asking for news if need be; whether there may be more.
+
+        Raises what the hub makes it.
+        """
         if self._credit <= 0:
             return False
+        if not self._waiting:
+            self._ask()
+        if not self._waiting:
+            return False
+        run, rest = self._waiting.popleft().split(self._slice)
+        if rest is not None:
+            self._waiting.appendleft(rest)
+        started_s = self._now()
+        self._stage(run)
+        self._pace(self._now() - started_s)
+        return True
+
+    def _ask(self) -> None:
         try:
             self._position, runs = ahead.decode_ahead(self._remote.ahead(self._position))
         except WireError as error:
             raise HostilePeer(f"the hub's runs cannot be read: {error}") from error
-        for run in runs:
-            self._stage(run)
-        return bool(runs)
+        self._waiting.extend(runs)
+
+    def _pace(self, took_s: float) -> None:
+        if took_s < SLICE_S[0]:
+            self._slice = min(2 * self._slice, SLICE_BYTES[1])
+        elif took_s > SLICE_S[1]:
+            self._slice = max(self._slice // 2, SLICE_BYTES[0])
 
     def take(self, entry: Entry, chunks: bytes, name: str) -> bytearray | None:
         """Hand over what is staged of an entry, under that staged name: whether each chunk of its list is there.

@@ -5,16 +5,7 @@ import struct
 
 from entries import digest, refusal
 
-from toastbox.core.ahead import (
-    MAX_ITEMS,
-    MAX_RUN,
-    Run,
-    decode_ahead,
-    decode_run,
-    encode_ahead,
-    encode_run,
-    token_of,
-)
+from toastbox.core.ahead import Run, decode_ahead, decode_run, encode_ahead, encode_run, token_of
 from toastbox.core.content import MAX_CHUNK, chunk_item
 
 TOKEN = b"0123456789abcdef"
@@ -29,6 +20,17 @@ def test_a_run_is_24_bytes_and_its_items():
     assert list(run.places()) == [(7, digest(b"one"), 3), (10, digest(b"three"), 5)]
 
 
+def test_a_run_is_split_between_chunks():
+    run = Run(TOKEN, 7, CHUNKS + chunk_item(digest(b"last"), 2))
+    for size, count in ((0, 1), (3, 1), (7, 1), (8, 2), (9, 2), (10, 3), (99, 3)):
+        head, rest = run.split(size)
+        assert len(head.chunks) == 36 * count and head.offset == 7
+        if rest is None:
+            assert count == 3
+        else:
+            assert rest.offset == head.end and head.chunks + rest.chunks == run.chunks
+
+
 def test_what_is_no_run_is_refused():
     good = encode_run(Run(TOKEN, 0, CHUNKS))
     for bad in (b"", TOKEN, good[:24], good[:-1], good + b"\0"):
@@ -36,8 +38,6 @@ def test_what_is_no_run_is_refused():
     assert refusal(decode_run, encode_run(Run(TOKEN, (1 << 62) + 1, CHUNKS)))
     for size in (0, MAX_CHUNK + 1, 0xFFFFFFFF):
         assert refusal(decode_run, encode_run(Run(TOKEN, 0, chunk_item(digest(b""), size))))
-    assert len(encode_run(Run(TOKEN, 0, CHUNKS[:36] * MAX_ITEMS))) == MAX_RUN
-    assert refusal(decode_run, encode_run(Run(TOKEN, 0, CHUNKS[:36] * (MAX_ITEMS + 1))))
 
 
 def test_an_answer_holds_runs_as_they_came():
