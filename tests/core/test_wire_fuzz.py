@@ -6,6 +6,7 @@ from entries import chunk_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toastbox.compression import inflate, pack
 from toastbox.core import wire
 from toastbox.core.bundle import BundleReader, chunk_head, missing_head
 from toastbox.core.content import content_id
@@ -164,6 +165,36 @@ def test_noise_in_a_bundle_is_refused_or_a_chunk(noise: bytes, cuts: list[int]) 
         reader.close()
 
     never_another_exception(read, noise)
+
+
+LINES = st.integers(1, 40).map(lambda count: b"some text that is like other text\n" * count)
+CHUNK = st.one_of(LINES, st.binary(min_size=1, max_size=300))
+
+
+def packed(chunks: list[bytes]) -> bytes:
+    return b"".join(part for run in pack((bytes(32), data) for data in chunks) for part in run)
+
+
+@given(st.lists(CHUNK, max_size=8), st.lists(st.integers(0, 10**6), max_size=12))
+def test_packed_bundles_come_back_however_they_are_cut(chunks: list[bytes], cuts: list[int]) -> None:
+    reader, found = BundleReader(2000, inflate), []
+    for piece in pieces(packed(chunks), cuts):
+        found += [bytes(data or b"") for _, data in reader.feed(piece)]
+    reader.close()
+    assert found == chunks
+
+
+@given(st.lists(LINES, min_size=1, max_size=8), st.binary(max_size=9), st.integers(0, 10**6), st.integers(0, 9))
+def test_spoiled_segments_are_refused_or_chunks(chunks: list[bytes], noise: bytes, at: int, left_out: int) -> None:
+    def read(data: bytes) -> None:
+        reader = BundleReader(2000, inflate)
+        for digest, chunk in reader.feed(data):
+            assert len(digest) in (0, 32) and (chunk is None or 0 < len(chunk) <= 2000)
+        reader.close()
+
+    stream = packed(chunks)
+    at %= len(stream)
+    never_another_exception(read, stream[:at] + noise + stream[at + left_out :])
 
 
 @given(st.binary(max_size=120), st.lists(st.integers(0, 120), max_size=6))

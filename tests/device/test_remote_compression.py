@@ -117,6 +117,24 @@ def test_more_chunks_than_were_asked_for_are_hostile():
         list(client(server, compress="always").fetch(hashlib.sha256(TEXTS[0]).digest()))
 
 
+def test_a_broken_off_fetch_leaves_no_answer_open():
+    """Also while somebody still holds the error, and with it every frame that it passed."""
+    stray = chunk(b"stray")[1]
+
+    def hostile(connection: Connection) -> None:
+        connection.receive()
+        connection.send(b"HTTP/1.1 200 x\r\nContent-Length: 9999999\r\n\r\n" + stray + bytes(600_000))
+        connection.receive()
+
+    with ScriptedServer(hostile, answering(b"{}")) as server:
+        made = client(server)
+        with pytest.raises(HostilePeer) as held:
+            list(made.fetch(chunk(b"x")[0]))
+        assert made.pull(0, 0, 1, 4096) == b"{}"
+        assert held.value.__traceback__ is not None
+    assert server.connections == 2
+
+
 def test_a_compressed_pull_is_read():
     plain = b"journal " * 500
     with ScriptedServer(

@@ -12,7 +12,7 @@ import http.client
 import select
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from toastbox.device import sockets
@@ -107,7 +107,7 @@ class Channel:
                 raise http.client.HTTPException(f"an answer longer than {limit} bytes")
         return data
 
-    def read_windows(self, response: http.client.HTTPResponse) -> Iterator[memoryview]:
+    def read_windows(self, response: http.client.HTTPResponse) -> Generator[memoryview, None, None]:
         """The body in windows of the channel's buffer, each valid until the next.
 
         Broken off by the caller: the connection is dropped.

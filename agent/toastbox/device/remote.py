@@ -4,7 +4,7 @@ import json
 import secrets
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPResponse
 from typing import Any, TypeVar
@@ -122,9 +122,12 @@ class HubClient:
         response = self._open("POST", "/v1/fetch", [hashes], headers=ACCEPT if packed else {})
         windows = _Timed(self._channel.read_windows(response))
         total = 0
-        for digest, data in receive_bundle(self._channel, windows, bytes(hashes), inflate if packed else None):
-            total += len(data or b"")
-            yield digest, data
+        try:
+            for digest, data in receive_bundle(self._channel, windows, bytes(hashes), inflate if packed else None):
+                total += len(data or b"")
+                yield digest, data
+        finally:
+            windows.close()
         self._down.moved(packed, total, windows.size, windows.waited_s)
 
     def chunk_list(self, content: bytes, start: int, count: int) -> tuple[bytes, int]:
@@ -331,10 +334,14 @@ def receive_bundle(
 class _Timed:
     """Passes windows on, and counts their bytes and the time that was waited for them."""
 
-    def __init__(self, windows: Iterator[memoryview]) -> None:
+    def __init__(self, windows: Generator[memoryview, None, None]) -> None:
         self._windows = windows
         self.size = 0
         self.waited_s = 0.0
+
+    def close(self) -> None:
+        """Now, and not when the last who knows of it lets go: an answer that was not read drops its connection."""
+        self._windows.close()
 
     def __iter__(self) -> Iterator[memoryview]:
         while True:
