@@ -1,6 +1,7 @@
 """What a board's console asks of its system: networks, addresses, hooks, and doing nothing at rest."""
 
 import os
+import subprocess
 import sys
 import time
 from itertools import pairwise
@@ -15,6 +16,7 @@ from toastbox.core import console_machine as machine
 from toastbox.core.console import Answer
 from toastbox.device import console_network
 from toastbox.device.console import Line as ServedLine
+from toastbox.device.console import parse_options
 from toastbox.device.console_board import Board
 from toastbox.device.console_store import SettingsFile
 from toastbox.device.console_system import LinuxSystem
@@ -241,3 +243,27 @@ def test_improv_on_a_real_port(board: BoardProcess, cable: Cable) -> None:
     cable.until(b"\x05\x09\x07kitchen\x00")
     assert board.called() == ["apply hostname"]
     assert cable.ask("show")["result"]["hostname"] == "kitchen"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("", "are needed"),
+        ("--port x --settings y", "are needed"),
+        ("--port x --settings y --folder z --speed 1", "--speed is one of"),
+        ("--port x --settings y --folder", "--folder is no option, or lacks"),
+        ("--port x --settings y --folder z --colour red", "--colour is no option"),
+        ("port x --settings y --folder z", "port is no option"),
+        ("--help", "--help is no option"),
+    ],
+)
+def test_wrong_options_of_the_service(words: str, wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options(words.split())
+    assert ended.value.code == 2 and wanted in capsys.readouterr().err
+
+
+def test_a_console_that_waits_imports_little() -> None:
+    code = "import sys, toastbox.device.console; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"typing", "pathlib", "argparse", "hashlib", "subprocess", "asyncio", "sqlite3", "socket"} & set(loaded)

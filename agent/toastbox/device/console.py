@@ -1,29 +1,44 @@
 """A board's console: the service that serves its serial ports, started by the image.
 
-    python -m toastbox.device.console --port /dev/ttyAMA0 [--port /dev/ttyGS0] --settings FILE --folder DIR ...
+    python -m toastbox.device.console --port TTY [--port TTY] --settings FILE --folder DIR
+        [--defaults FILE] [--board NAME] [--hooks DIR] [--speed BAUD]
+
+settings: where they are kept, KEY=VALUE; defaults: the image's own, only read; folder: what is kept in sync; hooks: see
+device/console_system.py.
 
 One thread for all ports; core/console decides, device/console_board does. It sleeps in the kernel until a byte comes,
 but for a port that is gone (a USB cable without a PC), which is looked for now and then.
 """
 
-import argparse
-import importlib
+from __future__ import annotations
+
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from types import FrameType
 
 from toastbox import __version__
 from toastbox.core.console import Answer, Session
 from toastbox.device.console_board import Board
 from toastbox.device.console_port import SPEEDS, Port
 from toastbox.device.console_store import SettingsFile
-from toastbox.device.console_system import LinuxSystem, System
+from toastbox.device.console_system import LinuxSystem
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only waits for keys
+    from collections.abc import Sequence
+    from types import FrameType
+    from typing import NoReturn
+
+OPTIONS = {
+    "settings": "",
+    "folder": "",
+    "defaults": "",
+    "board": "",
+    "hooks": "/usr/lib/toastbox/hooks",
+    "speed": "115200",
+}
 REOPEN_S = 1.0
 REOPEN_MOST_S = 15.0
 DRAIN_S = 3.0
@@ -131,36 +146,37 @@ class Service:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = build_parser().parse_args(argv)
-    settings = SettingsFile(Path(options.settings), Path(options.defaults) if options.defaults else None)
-    board = Board(settings, make_system(options), Path(options.folder), options.board)
-    service = Service([Line(Port(path, options.speed), board) for path in options.port])
+    options, ports = parse_options(sys.argv[1:] if argv is None else argv)
+    settings = SettingsFile(options["settings"], options["defaults"])
+    board = Board(settings, LinuxSystem(options["hooks"]), options["folder"], options["board"])
+    service = Service([Line(Port(path, int(options["speed"])), board) for path in ports])
     signal.signal(signal.SIGTERM, service.end)
     signal.signal(signal.SIGINT, service.end)
     service.run()
     return 0
 
 
-def make_system(options: argparse.Namespace) -> System:
-    """LinuxSystem, or what MODULE:NAME makes of the folder of hooks."""
-    if not options.system:
-        return LinuxSystem(Path(options.hooks))
-    module, _, name = options.system.partition(":")
-    made: System = getattr(importlib.import_module(module), name)(Path(options.hooks))
-    return made
+def parse_options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """(options, ports). Without argparse, which takes half a megabyte for good. SystemExit(2): wrong use."""
+    options, ports = dict(OPTIONS), []
+    for at in range(0, len(words), 2):
+        name = words[at].removeprefix("--")
+        if at + 1 == len(words) or words[at] != "--" + name or name not in (*options, "port"):
+            refuse(f"{words[at]} is no option, or lacks its value")
+        if name == "port":
+            ports.append(words[at + 1])
+        else:
+            options[name] = words[at + 1]
+    if not ports or not options["settings"] or not options["folder"]:
+        refuse("--port, --settings and --folder are needed")
+    if options["speed"] not in map(str, SPEEDS):
+        refuse(f"--speed is one of {', '.join(map(str, SPEEDS))}")
+    return options, ports
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="toastbox.device.console", description="Serve a board's serial console.")
-    parser.add_argument("--port", metavar="TTY", action="append", required=True, help="may be given several times")
-    parser.add_argument("--speed", metavar="BAUD", type=int, choices=sorted(SPEEDS), default=115200)
-    parser.add_argument("--settings", metavar="FILE", required=True, help="where settings are kept, KEY=VALUE")
-    parser.add_argument("--defaults", metavar="FILE", help="settings of the image, only read")
-    parser.add_argument("--folder", metavar="DIR", required=True, help="the folder that is kept in sync")
-    parser.add_argument("--board", metavar="NAME", default="", help="the board this runs on")
-    parser.add_argument("--hooks", metavar="DIR", default="/usr/lib/toastbox/hooks", help="see console_system.py")
-    parser.add_argument("--system", metavar="MODULE:NAME", help="another System than that of an ordinary Linux")
-    return parser
+def refuse(text: str) -> NoReturn:
+    print(f"toastbox.device.console: {text}\n{__doc__}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,25 @@ then the agent ends, then the index goes (a new pairing compares everything), an
 files. So no agent ever sees files vanish that it would report as deleted.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from toastbox import __version__
 from toastbox.core import console_settings as known
 from toastbox.core.console import PHRASE, REFUSED, WRONG, Answer
 from toastbox.device.console_store import SettingsFile
-from toastbox.device.console_system import System
 from toastbox.errors import SafetyRefused, ToastboxError, WrongUse
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only waits for keys
+    from collections.abc import Callable
+    from typing import Any
+
+    from toastbox.device.console_system import System
     from toastbox.device.state import Store
 
 JOIN_TIMEOUT_S = 90.0
@@ -53,14 +56,14 @@ class Board:
         self,
         settings: SettingsFile,
         system: System,
-        folder: Path,
+        folder: str | os.PathLike[str],
         name: str,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.after: Callable[[], None] | None = None
         self._settings = settings
         self._system = system
-        self._folder = folder
+        self._folder = os.fspath(folder)
         self._name = name
         self._wait = wait
         self._failures = 0
@@ -142,7 +145,7 @@ class Board:
         if of_system:
             self._system.apply(of_system, values)
 
-    def _tell_agent(self, store: "Store", values: dict[str, str]) -> None:
+    def _tell_agent(self, store: Store, values: dict[str, str]) -> None:
         """Settings of the agent that the console sets go before those of its own file."""
         store.set_board_settings(
             {
@@ -221,7 +224,7 @@ class Board:
         values = self._settings.all()
         with _store().create(self._folder) as store:
             self._tell_agent(store, values)
-        command = ["join", "-", str(self._folder), "--name", values["name"] or self._hostname()]
+        command = ["join", "-", self._folder, "--name", values["name"] or self._hostname()]
         if hub or values["hub"]:
             command += ["--hub", hub or values["hub"]]
         self._run(command, code)
@@ -263,7 +266,7 @@ class Board:
         if self._is_joined():
             with _store().open(self._folder) as store:
                 store.leave()
-        if not (self._folder / ".toastbox").exists():
+        if not os.path.exists(os.path.join(self._folder, ".toastbox")):
             return
         with _store().create(self._folder) as store:
             for _ in range(int(AGENT_ENDS_S)):  # one that is just starting may not answer yet
@@ -274,7 +277,7 @@ class Board:
             with store.locked():
                 store.forget_index()
 
-    def _end_agent(self, store: "Store") -> None:
+    def _end_agent(self, store: Store) -> None:
         """The image starts it again, if it is still paired. ToastboxError: it does not end."""
         agent = _ask(store)
         if agent is None:
@@ -304,24 +307,25 @@ class Board:
         import shutil
 
         self._leave()
-        for path in self._folder.iterdir() if self._folder.exists() else ():
-            if path.is_dir() and not path.is_symlink():
+        for name in os.listdir(self._folder) if os.path.isdir(self._folder) else ():
+            path = os.path.join(self._folder, name)
+            if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
             else:
-                path.unlink()
+                os.unlink(path)
         self._settings.forget()
         os.sync()
         self.after = self._system.reboot
         return "erased; starting again"
 
 
-def _store() -> "type[Store]":
+def _store() -> type[Store]:
     from toastbox.device.state import Store
 
     return Store
 
 
-def _ask(store: "Store") -> dict[str, Any] | None:
+def _ask(store: Store) -> dict[str, Any] | None:
     """A running agent's status; None: none runs."""
     from toastbox.device import asking
 
@@ -331,7 +335,8 @@ def _ask(store: "Store") -> dict[str, Any] | None:
 def _is_gone(pid: int) -> bool:
     """Not there, or there only for its parent to read how it ended."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        with open(f"/proc/{pid}/stat") as file:
+            text = file.read()
     except OSError:
         return True
     return text.rpartition(")")[2].split()[0] in ("Z", "X")

@@ -7,13 +7,17 @@ After a power cut it is the old or the new file. What cannot be read is passed o
 not start because of its settings could not mend them.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from toastbox.core import console_settings as known
 from toastbox.errors import DeviceFailing, DeviceFull
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only waits for keys
+    from collections.abc import Mapping
 
 MAX_FILE = 64 << 10
 PASSWORD = "console.password"
@@ -24,9 +28,9 @@ ROUNDS = 20_000
 class SettingsFile:
     """path: written; defaults: read, if it is there."""
 
-    def __init__(self, path: Path, defaults: Path | None = None) -> None:
-        self._path = path
-        self._defaults = defaults
+    def __init__(self, path: str | os.PathLike[str], defaults: str | os.PathLike[str] = "") -> None:
+        self._path = os.fspath(path)
+        self._defaults = os.fspath(defaults)
 
     def get(self, key: str) -> str:
         return self.all()[key]
@@ -35,7 +39,7 @@ class SettingsFile:
         """Every setting of the table; the console password as its hash."""
         found = {key: known.default(key) for key in known.names()}
         for path in (self._defaults, self._path):
-            read = _read(path) if path is not None else {}
+            read = _read(path) if path else {}
             found.update({key: value for key, value in read.items() if key in found and _is_good(key, value)})
         return found
 
@@ -54,8 +58,8 @@ class SettingsFile:
     def forget(self) -> None:
         """Back to the image's own."""
         with suppress(FileNotFoundError):
-            self._path.unlink()
-            _flush_folder(self._path.parent)
+            os.unlink(self._path)
+            _flush_folder(os.path.dirname(self._path))
 
     def has_password(self) -> bool:
         return bool(self.get(PASSWORD))
@@ -88,9 +92,9 @@ def _is_good(key: str, value: str) -> bool:
         return value == "" and known.default(key) == ""
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: str) -> dict[str, str]:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             text = file.read(MAX_FILE).decode("utf-8", "replace")
     except OSError:
         return {}
@@ -98,21 +102,22 @@ def _read(path: Path) -> dict[str, str]:
     return {key.strip(): value for key, found, value in pairs if found and key.strip() and not key.startswith("#")}
 
 
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
+def _replace(path: str, data: bytes) -> None:
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    beside = path + ".new"
     with suppress(FileNotFoundError):
-        beside.unlink()
+        os.unlink(beside)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(descriptor)
-    beside.rename(path)
-    _flush_folder(path.parent)
+    os.rename(beside, path)
+    _flush_folder(folder)
 
 
-def _flush_folder(path: Path) -> None:
+def _flush_folder(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

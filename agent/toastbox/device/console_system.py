@@ -12,12 +12,40 @@ An image may do each of these its own way: a program HOOKS/NAME, if there is one
 Without a hook `apply` sets the host name and nothing else: how a network is brought up is the image's own.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
 
 from toastbox.errors import ToastboxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only waits for keys
+    from collections.abc import Sequence
+    from typing import Any, Protocol
+
+    class System(Protocol):
+        """Each may raise ToastboxError, whose text the person at the console reads."""
+
+        def apply(self, keys: Sequence[str], values: dict[str, str]) -> None:
+            """Bring these settings into force. values: all of them."""
+            ...
+
+        def wifi_scan(self) -> list[dict[str, Any]]:
+            """ssid, signal (dBm), security of each network, strongest first."""
+            ...
+
+        def wifi_address(self, name: str = "") -> str:
+            """The address that a wireless card has, on the network of this name if one is given; "": none."""
+            ...
+
+        def network(self) -> dict[str, Any]: ...
+
+        def log(self, count: int) -> list[str]: ...
+
+        def reboot(self) -> None: ...
+
+        def poweroff(self) -> None: ...
+
 
 HOOK_TIMEOUT_S = 60.0
 SCAN_TIMEOUT_S = 30.0
@@ -28,35 +56,11 @@ LOGS = (
 )
 
 
-class System(Protocol):
-    """Each may raise ToastboxError, whose text the person at the console reads."""
-
-    def apply(self, keys: Sequence[str], values: dict[str, str]) -> None:
-        """Bring these settings into force. values: all of them."""
-        ...
-
-    def wifi_scan(self) -> list[dict[str, Any]]:
-        """ssid, signal (dBm), security of each network, strongest first."""
-        ...
-
-    def wifi_address(self, name: str = "") -> str:
-        """The address that a wireless card has, on the network of this name if one is given; "": none."""
-        ...
-
-    def network(self) -> dict[str, Any]: ...
-
-    def log(self, count: int) -> list[str]: ...
-
-    def reboot(self) -> None: ...
-
-    def poweroff(self) -> None: ...
-
-
 class LinuxSystem:
     """Debian, or an image of ours. hooks: a folder of programs, which need not be there."""
 
-    def __init__(self, hooks: Path) -> None:
-        self._hooks = hooks
+    def __init__(self, hooks: str | os.PathLike[str]) -> None:
+        self._hooks = os.fspath(hooks)
 
     def apply(self, keys: Sequence[str], values: dict[str, str]) -> None:
         if self._hook("apply", *keys) is None and "hostname" in keys:
@@ -117,10 +121,10 @@ class LinuxSystem:
 
     def _hook(self, name: str, *arguments: str) -> str | None:
         """What the image's own program printed; None: it has none."""
-        program = self._hooks / name
+        program = os.path.join(self._hooks, name)
         if not os.access(program, os.X_OK):
             return None
-        return _output([str(program), *arguments], HOOK_TIMEOUT_S)
+        return _output([program, *arguments], HOOK_TIMEOUT_S)
 
 
 def _output(command: Sequence[str], timeout_s: float) -> str:
@@ -134,7 +138,7 @@ def _output(command: Sequence[str], timeout_s: float) -> str:
         raise ToastboxError(f"{command[0]} cannot be run: {error.strerror}") from error
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise ToastboxError(f"{Path(command[0]).name}: {said[-1] if said else f'failed ({done.returncode})'}")
+        raise ToastboxError(f"{os.path.basename(command[0])}: {said[-1] if said else f'failed ({done.returncode})'}")
     return done.stdout.decode("utf-8", "replace")
 
 
