@@ -59,7 +59,9 @@ class Watcher:
         self._skip = skip
         self._settle = Settle()
         self._paths: dict[int, bytes] = {}
+        self._found: set[int] | None = None  # while all is watched anew: what was met
         self._unwatched = 0
+        self._forgotten = -1
         self._expected: dict[bytes, Expected] = {}
         self._generation = 0
         self._root_fd = os.open(self.root, _OPEN_FOLDER | os.O_CLOEXEC)
@@ -104,11 +106,13 @@ class Watcher:
         """Walk the folder and watch all of it: after an overflow, new ignore rules, a raised limit."""
         if self.fd < 0:
             return
-        before, self._paths = self._paths, {}
         self.trouble, self._unwatched = "", 0
+        self._found = set()  # a second table beside the first would be as large
         self._watch_tree(b"", report=False)
-        for watch in before.keys() - self._paths.keys():
+        for watch in self._paths.keys() - self._found:
+            del self._paths[watch]
             self._remove(watch)
+        self._found = None
 
     # --- our own changes
 
@@ -121,7 +125,8 @@ class Watcher:
         self._generation += 1
 
     def _forget_expected(self, generation: int) -> None:
-        if self._expected:
+        if self._expected and generation != self._forgotten:  # else there is nothing new to be forgotten
+            self._forgotten = generation
             self._expected = {p: e for p, e in list(self._expected.items()) if e[3] >= generation}
 
     def _is_ours(self, path: bytes) -> bool:
@@ -252,7 +257,10 @@ class Watcher:
     def _add(self, path: bytes, fd: int) -> None:
         try:
             mask = _FOLDER_MASK if path else _ROOT_MASK
-            self._paths[posix.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % fd, mask)] = path
+            watch = posix.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % fd, mask)
+            self._paths[watch] = path
+            if self._found is not None:
+                self._found.add(watch)
         except OSError as error:
             if error.errno not in _NO_WATCH:
                 raise
