@@ -66,13 +66,14 @@ uint64_t tbx_sum_name(const uint8_t *key, const tbx_signature *signature, const 
 
 /* The sum of the directory open at fd, from its present offset (0). Names on a device other than `device` count
  * as TBX_OTHER, folders by their name only, files and links by inode, size and times, the ctime's last bit being
- * the owner's right to execute. skip: a name that is passed over. */
-int tbx_folder_sum(tbx_sum *out, int fd, uint64_t device, const uint8_t *key, const char *skip);
+ * the owner's right to execute. skip: a name that is passed over. way: for tbx_memory_make_way after some hundred
+ * names, whose inodes the kernel keeps. */
+int tbx_folder_sum(tbx_sum *out, int fd, uint64_t device, const uint8_t *key, const char *skip, size_t way);
 
 /* The same for `count` folders by their paths below root_fd, each closed by 0, "" being root_fd itself; skip is
  * for that one only. No link is followed. error EAGAIN: this kernel has no openat2, the caller has to open it. */
 void tbx_folders_sum(tbx_sum *out, uint32_t count, int root_fd, uint64_t device, const char *paths, const uint8_t *key,
-                     const char *skip);
+                     const char *skip, size_t way);
 
 /* ---- Kernel calls: src/posix.c ------------------------------------------------------------------------- */
 
@@ -128,6 +129,9 @@ int64_t tbx_memory_resident(const void *start, size_t size);
 
 /* Bytes that SQLite has allocated in this process, page caches included; negative: it is not to be asked. */
 int64_t tbx_sqlite_memory(void);
+
+/* Takes size bytes for a moment, so that the kernel lets go of as much of its cache as it must; 0 does nothing. */
+void tbx_memory_make_way(size_t size);
 
 /* Bounds the number of malloc arenas. 1: done, 0: refused, or this libc has no such setting. */
 int tbx_heap_limit_arenas(int count);

@@ -25,6 +25,25 @@ int tbx_heap_read(tbx_heap *out)
 #endif
 }
 
+void tbx_memory_make_way(size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    volatile uint8_t *memory;
+
+    if (size == 0) {
+        return;
+    }
+    void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) {
+        return;
+    }
+    memory = mapped;
+    for (size_t at = 0; at < size; at += page) {
+        memory[at] = 1;
+    }
+    munmap(mapped, size);
+}
+
 int64_t tbx_memory_resident(const void *start, size_t size)
 {
     unsigned char pages[PAGES_AT_ONCE];

@@ -17,7 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEAD_WORDS = 5 }; /* what is hashed before the name */
+enum {
+    HEAD_WORDS = 5, /* what is hashed before the name */
+    NAMES_AT_ONCE = 500,
+};
 
 typedef struct siphash {
     uint64_t a, b, c, d;
@@ -115,6 +118,7 @@ struct adding {
     const uint8_t *key;
     const char *skip; /* a name to be passed over */
     uint64_t device;
+    size_t way; /* memory to be made free after each buffer of names, or 0 */
 };
 
 static int add(struct adding *to, int fd, const char *name)
@@ -148,6 +152,9 @@ static int add_all(struct adding *to, int fd)
             }
             at += dent->size;
         }
+        if (got > DENTS_SIZE / 2) {
+            tbx_memory_make_way(to->way);
+        }
     }
     return got < 0 ? TBX_ERR_SYSTEM : TBX_OK;
 }
@@ -163,9 +170,10 @@ static int open_folder(int root_fd, const char *path)
     return fd;
 }
 
-int tbx_folder_sum(tbx_sum *out, int fd, uint64_t device, const uint8_t *key, const char *skip)
+int tbx_folder_sum(tbx_sum *out, int fd, uint64_t device, const uint8_t *key, const char *skip,
+                   size_t way)
 {
-    struct adding to = {.sum = out, .key = key, .skip = skip, .device = device};
+    struct adding to = {.sum = out, .key = key, .skip = skip, .device = device, .way = way};
     struct stat found;
 
     *out = (tbx_sum){0};
@@ -178,15 +186,22 @@ int tbx_folder_sum(tbx_sum *out, int fd, uint64_t device, const uint8_t *key, co
 }
 
 void tbx_folders_sum(tbx_sum *out, uint32_t count, int root_fd, uint64_t device, const char *paths, const uint8_t *key,
-                     const char *skip)
+                     const char *skip, size_t way)
 {
+    uint64_t since = 0;
+
     for (uint32_t i = 0; i < count; i++) {
         int fd = open_folder(root_fd, paths);
         if (fd < 0) {
             out[i] = (tbx_sum){.error = errno};
         } else {
-            tbx_folder_sum(&out[i], fd, device, key, paths[0] == 0 ? skip : "");
+            tbx_folder_sum(&out[i], fd, device, key, paths[0] == 0 ? skip : "", way);
             close(fd);
+        }
+        since += out[i].count;
+        if (since >= NAMES_AT_ONCE) {
+            tbx_memory_make_way(way);
+            since = 0;
         }
         paths += strlen(paths) + 1;
     }

@@ -40,7 +40,7 @@ static tbx_sum sum_of(int fd, const char *paths, uint32_t which)
     tbx_sum sums[3];
 
     CHECK(fstat(fd, &found) == 0);
-    tbx_folders_sum(sums, 3, fd, found.st_dev, paths, KEY, "skipped");
+    tbx_folders_sum(sums, 3, fd, found.st_dev, paths, KEY, "skipped", 8192);
     return sums[which];
 }
 

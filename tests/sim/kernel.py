@@ -212,7 +212,9 @@ class Kernel:
         few = names[: disk.names_in_listing]
         return Listing([record(name, folder.children[name]) for name in few], len(few) < len(names))
 
-    def folder_sums(self, root_fd: int, device: int, paths: list[bytes], key: bytes, skip: bytes) -> list[Sum]:
+    def folder_sums(
+        self, root_fd: int, device: int, paths: list[bytes], key: bytes, skip: bytes, way: int = 0
+    ) -> list[Sum]:
         return [self._sum(root_fd, path, key, b"" if path else skip) for path in paths]
 
     def _sum(self, root_fd: int, path: bytes, key: bytes, skip: bytes) -> Sum:

@@ -29,6 +29,7 @@ STAGE_NAME = b".toastbox/stage"
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 KEPT_DESCRIPTORS = 16
+SHORT_LISTING = 96 << 10  # bytes: about a thousand names
 RESERVE_BYTES = 2 << 20
 
 
@@ -47,7 +48,7 @@ class Folder:
         umask = os.umask(0)
         os.umask(umask)
         self.new_mode = 0o666 & ~umask
-        self.way_bytes = 0  # memory that is to be free after each flush (device/memory.py, bytes_to_free)
+        self.way_bytes = 0  # memory to be made free after what brings many inodes (device/memory.py, bytes_to_free)
 
     def close(self) -> None:
         self._forget_parents()
@@ -130,7 +131,7 @@ class Folder:
 
     def sums(self, paths: list[bytes], key: bytes) -> list[Sum]:
         """What these folders show in all (native/sums.py); b"" is the folder itself, without its state."""
-        return folder_sums(self._fd, self._device, paths, key, STATE_NAME)
+        return folder_sums(self._fd, self._device, paths, key, STATE_NAME, self.way_bytes)
 
     def _look_in(self, path: bytes) -> Children:
         return Children(path, self._list, self._seen_in, self._give_back)
@@ -161,13 +162,20 @@ class Folder:
         """As many names of a folder as the arena holds, those behind `after`."""
         descriptor = posix.open_beneath(self._fd, path or b".", OPEN_FOLDER)
         try:
-            listing = list_directory(descriptor, self._arena, after)
+            listing = self._names(descriptor, after)
         except ArenaFull as error:
             raise OSError(errno.ENOMEM, "not one name fits in the arena") from error
         finally:
             os.close(descriptor)
         self._listings.append(listing)
         return listing
+
+    def _names(self, descriptor: int, after: bytes) -> Listing:
+        """A listing; a small one, with room made for the inodes it brings, where memory is short."""
+        if not self.way_bytes:
+            return list_directory(descriptor, self._arena, after)
+        posix.make_way(self.way_bytes)
+        return list_directory(descriptor, self._arena, after, SHORT_LISTING)
 
     def open(self, path: bytes) -> int:
         """A descriptor of a regular file for reading, closed by the caller. Raises OSError."""

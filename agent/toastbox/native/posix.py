@@ -4,7 +4,6 @@ Paths are bytes. `dir_fd` is an open directory, or AT_FDCWD.
 """
 
 import errno
-import mmap
 import os
 import stat
 from typing import NamedTuple
@@ -150,9 +149,7 @@ def malloc_arena_max(count: int) -> bool:
 
 def make_way(size_bytes: int) -> None:
     """Takes so much memory for a moment: what the kernel had to let go for it, its own cache, is free afterwards."""
-    with mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        for at in range(0, size_bytes, mmap.PAGESIZE):
-            memory[at] = 1
+    lib.tbx_memory_make_way(size_bytes)
 
 
 class Heap(NamedTuple):

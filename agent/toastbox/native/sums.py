@@ -33,24 +33,29 @@ def signed(total: int) -> int:
     return (total + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def folder_sums(root_fd: int, device: int, paths: list[bytes], key: bytes, skip: bytes) -> list[Sum]:
+def folder_sums(
+    root_fd: int, device: int, paths: list[bytes], key: bytes, skip: bytes, way_bytes: int = 0
+) -> list[Sum]:
     """What each folder shows now; paths are relative to root_fd, b"" is root_fd itself.
 
     device: st_dev of what is ours. key: 16 bytes. skip: a name passed over in root_fd itself. No link is followed.
+    way_bytes: for posix.make_way after every some hundred names.
     """
     out = ffi.new("tbx_sum[]", len(paths))
-    lib.tbx_folders_sum(out, len(paths), root_fd, device, b"".join(path + b"\0" for path in paths), key, skip)
-    return [_sum(out, at, root_fd, device, path, key, skip) for at, path in enumerate(paths)]
+    lib.tbx_folders_sum(
+        out, len(paths), root_fd, device, b"".join(path + b"\0" for path in paths), key, skip, way_bytes
+    )
+    return [_sum(out, at, root_fd, device, path, key, skip, way_bytes) for at, path in enumerate(paths)]
 
 
-def _sum(out: Any, at: int, root_fd: int, device: int, path: bytes, key: bytes, skip: bytes) -> Sum:
+def _sum(out: Any, at: int, root_fd: int, device: int, path: bytes, key: bytes, skip: bytes, way: int) -> Sum:
     if out[at].error == errno.EAGAIN:
-        _sum_anew(out + at, root_fd, device, path, key, b"" if path else skip)
+        _sum_anew(out + at, root_fd, device, path, key, b"" if path else skip, way)
     found = out[at]
     return Sum(signed(found.sum), found.count, found.error, bool(found.foreign))
 
 
-def _sum_anew(out: Any, root_fd: int, device: int, path: bytes, key: bytes, skip: bytes) -> None:
+def _sum_anew(out: Any, root_fd: int, device: int, path: bytes, key: bytes, skip: bytes, way: int) -> None:
     """For kernels without openat2: the folder is opened name by name."""
     try:
         descriptor = open_beneath(root_fd, path or b".", OPEN_FOLDER)
@@ -58,6 +63,6 @@ def _sum_anew(out: Any, root_fd: int, device: int, path: bytes, key: bytes, skip
         out.error = error.errno or errno.EIO
         return
     try:
-        lib.tbx_folder_sum(out, descriptor, device, key, skip)
+        lib.tbx_folder_sum(out, descriptor, device, key, skip, way)
     finally:
         os.close(descriptor)
