@@ -102,11 +102,11 @@ def split_setting(text: str) -> tuple[str, str]:
 
 def check_settings(values: dict[str, str]) -> dict[str, str]:
     """Wrong ones are told before a board is asked."""
-    from toastbox.core.console_settings import SETTINGS, check
+    from toastbox.core.console_settings import OF_TOASTERS, check
 
     try:
-        # What is not known here may be a setting of that board alone: it judges itself.
-        return {key: check(key, value) if key in SETTINGS else value for key, value in values.items()}
+        # A microcontroller has some of its own and judges them itself.
+        return {key: value if key in OF_TOASTERS else check(key, value) for key, value in values.items()}
     except ValueError as error:
         raise WrongUse(str(error)) from error
 

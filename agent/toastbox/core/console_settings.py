@@ -135,6 +135,9 @@ SETTINGS = {
     "console.password": (_check_console_password, "", True, "asked for before anything else here"),
 }
 
+# What a microcontroller has beyond these (firmware/toaster/console.py), for clients that check what they send.
+OF_TOASTERS = ("only", "append", "push", "safety", "scan")
+
 
 def names() -> list[str]:
     return sorted(SETTINGS)
