@@ -119,6 +119,7 @@ def test_deletions_held_by_the_hub_are_proposed_again(trio: Trio, monkeypatch: p
     monkeypatch.setattr(hub.service._judge._guard, "_monotonic", lambda: later)
     a.engine.retry_deletes()
     assert a.engine.cycle() and not a.engine.holds_deletes
+    assert a.engine.report.held_deletes == 0
     settle(b)
     assert a.tree() == b.tree() and len(b.tree()) == 40
 

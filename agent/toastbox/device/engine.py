@@ -176,7 +176,10 @@ class Engine:
 
     def retry_deletes(self) -> None:
         """Have the deletions looked at again that the hub held for being too many in one go."""
-        self.dirty.merge(self._pusher.held_back)
+        held = self._pusher.held_back
+        left = 0 if held.everything else self.report.held_deletes - len(held.paths)
+        self.report.held_deletes = max(left, 0)  # those that are held again are counted again
+        self.dirty.merge(held)
         self._pusher.held_back.clear()
 
     def fetch_ahead(self) -> bool:
