@@ -240,6 +240,7 @@ class Disk:
 
     def power_cut(self, chance: random.Random) -> list[Inode]:
         """Forget what was not on stable storage; the files of the user that came out of it damaged."""
+        staged = self.staged()
         image = {uid: dict(children) for uid, children in self._base.items()}
         kept = chance.randint(self._floor, len(self._log))
         for changes in self._log[:kept]:
@@ -251,6 +252,8 @@ class Disk:
             inode.children, inode.links = {}, 0
         self._attach(self.root, image)
         self.root.links = 1
+        for inode in self.staged():
+            inode.shown = inode.shown and inode in staged  # else the name it was shown by is forgotten
         torn = [inode for inode in self._reachable(self.root) if inode.kind == FILE and _tear(inode, chance)]
         self._free = []
         self._numbers = max(inode.number for inode in self._nodes.values()) + 1
