@@ -32,6 +32,26 @@ def test_reasons_go_with_what_they_were_about(trio: Trio) -> None:
     assert look(a, b"pipe") and held(a) == {}
 
 
+def test_new_folder_that_cannot_be_listed_is_said(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    a.write("locked/x", b"1")
+    a.write("open/x", b"1")
+    listing = a.folder._list
+
+    def refuse(path: bytes, after: bytes) -> object:
+        if path == b"locked":
+            raise OSError(errno.EACCES, "Permission denied")
+        return listing(path, after)
+
+    monkeypatch.setattr(a.folder, "_list", refuse)
+    for _ in range(2):
+        a.sync()
+        assert held(a) == {b"locked": "cannot be listed: Permission denied"}
+    monkeypatch.undo()
+    settle(a, b)
+    assert held(a) == {} and a.tree() == b.tree() and "locked/x" in b.tree()
+
+
 def test_what_was_in_the_way_of_an_entry_goes(trio: Trio) -> None:
     _, a, b = trio
     a.sync()

@@ -310,3 +310,23 @@ def test_tree_too_deep_to_be_named_is_left_alone_and_the_rest_is_told(watched):
     changes = watched.changes()
     assert b"file" in changes and b"deep/" + b"d" * 250 in changes
     assert len(watched.watcher) < 2 + 3 + 18
+
+
+def test_folder_that_is_opened_to_us_is_looked_at_and_watched(watched, monkeypatch):
+    opens = posix.open_beneath
+
+    def refuse(root: int, path: bytes, flags: int) -> int:
+        if path == b"locked":
+            raise OSError(errno.EACCES, "locked")
+        return opens(root, path, flags)
+
+    monkeypatch.setattr(posix, "open_beneath", refuse)
+    (watched.root / "locked").mkdir()
+    assert watched.changes() == {b"locked": True}
+    (watched.root / "a").chmod(0o700)
+    assert watched.changes() == {}
+    monkeypatch.undo()
+    (watched.root / "locked").chmod(0o700)
+    assert watched.changes() == {b"locked": True}
+    (watched.root / "locked/file").write_bytes(b"x")
+    assert watched.changes() == {b"locked/file": False}

@@ -371,7 +371,6 @@ class Pusher:
     def _committed(self, proposal: Proposal) -> None:
         entry = proposal.entry
         key = key_of(entry.path)
-        self._report.release(entry.path)
         self._in_full.discard(entry.path)
         if entry.kind == DELETED or proposal.seen is None:
             self._index.delete(key)

@@ -30,6 +30,7 @@ from toastbox.native import posix
 
 STATE_NAME = b".toastbox"
 READ_SIZE = 64 * 1024
+MOST_LOCKED = 1000
 READS_AT_ONCE = 16  # a folder that changes without pause does not hold the caller's loop up
 _EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the padded name: inotify(7)
 
@@ -62,6 +63,7 @@ class Watcher:
         self._found: set[int] | None = None  # while all is watched anew: what was met
         self._unwatched = 0
         self._forgotten = -1
+        self._locked: set[bytes] = set()  # folders that could not be opened
         self._expected: dict[bytes, Expected] = {}
         self._generation = 0
         self._root_fd = os.open(self.root, _OPEN_FOLDER | os.O_CLOEXEC)
@@ -195,7 +197,7 @@ class Watcher:
             self._settle.complete(path, False, now_s)
 
     def _handle_folder(self, path: bytes, mask: int, now_s: float) -> None:
-        """Attributes of folders are not synced: those events are dropped."""
+        """Attributes of folders are not synced: those events are dropped, unless they may open one."""
         if mask & _LEAVES:
             if mask & posix.IN_MOVED_FROM:  # a deleted one was empty, and its watch ends by itself
                 self._unwatch_tree(path)
@@ -207,6 +209,10 @@ class Watcher:
                 self._watch_tree(path, report=ours)
             if not ours:
                 self._settle.complete(path, True, now_s)
+        elif path in self._locked:
+            self._locked.discard(path)
+            self._watch_tree(path, report=False)
+            self._settle.complete(path, True, now_s)
 
     def _will_be_written(self, path: bytes) -> bool:
         """Whether a new name is a file that somebody has open: links, pipes and sockets are complete."""
@@ -227,6 +233,8 @@ class Watcher:
                 fd = posix.open_beneath(self._root_fd, path or b".", _OPEN_FOLDER)
             except OSError as error:
                 if error.errno in _NOT_OURS:  # gone, or the look at the folder says why it is left alone
+                    if error.errno == errno.EACCES and len(self._locked) < MOST_LOCKED:
+                        self._locked.add(path)
                     continue
                 if error.errno in _NO_WATCH:
                     self._unwatched += 1
