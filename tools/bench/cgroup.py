@@ -65,7 +65,9 @@ def _make(name: str) -> Cgroup:
 
 
 def _made(path: Path, version: int) -> Cgroup:
-    path.mkdir(exist_ok=True)
+    if path.exists():  # of a run that was killed: its counts are not ours
+        _remove(path)
+    path.mkdir()
     return Cgroup(path, version)
 
 

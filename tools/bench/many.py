@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -195,6 +196,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="figures are added to this file")
     parser.add_argument("--work", type=Path, help="where the loop files go (the temporary folder)")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that all is cleaned up
     try:
         require_root()
         for peer in set(options.systems) & {"syncthing", "rsync"}:

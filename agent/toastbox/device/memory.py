@@ -77,7 +77,7 @@ def bytes_to_free(limit: int) -> int:
     A batch of a thousand new files leaves some megabytes of inodes in the kernel's cache, which count. In the middle of
     an operation of the file system the kernel cannot let them go: it would find nothing to free, and kill us.
     """
-    return limit // 6 if 0 < limit <= SHORT_BYTES else 0
+    return limit // 12 if 0 < limit <= SHORT_BYTES else 0
 
 
 def log_memory(arena: Arena, settings: AgentSettings) -> None:
