@@ -1,4 +1,4 @@
-"""Chunks of a file whose upload is not over, told to the other devices (docs/SPEC.md, section 14).
+"""Chunks of a file whose upload is not over, told to the other devices (docs/SPEC.md, section 15).
 
 A *run* says that chunks which the hub has by now follow each other in a file, from an offset on. Like a push it is a
 hint: it may be lost, doubled, old or a lie. What was fetched because of it is used only where the journal's own chunk

@@ -1,4 +1,4 @@
-"""Files that others are still uploading, fetched before their entry is in the journal (docs/SPEC.md, section 14).
+"""Files that others are still uploading, fetched before their entry is in the journal (docs/SPEC.md, section 15).
 
     hint "ahead" -> ask the hub for runs -> fetch their chunks into stage/ahead<token>, each at its place, verified
     journal entry of the same path, size and time -> every chunk there is one of its list, at the same place?

@@ -1,4 +1,4 @@
-"""Uploads in progress: chunks the hub has of files that are not committed yet (docs/SPEC.md, section 14).
+"""Uploads in progress: chunks the hub has of files that are not committed yet (docs/SPEC.md, section 15).
 
 Hints, kept in memory for whoever asks soon, and for no longer than the upload: a commit of their author ends them, as
 do ten minutes, and newer ones when there are too many. Nothing is lost with them but time. For the event loop only.
