@@ -62,6 +62,10 @@ natmod: setup need-cross ## The native module for MicroPython into build/natmod,
 test-mcu: natmod need-mcu ## The native module and core's tests on emulated Cortex-M0 and M3
 	$(PYTEST) -m mcu tests/mcu
 
+test-arm: setup need-cross ## The C core's and the agent's tests on emulated ARMv6, ARMv7 and arm64 (root; ARM=armhf: one)
+	@tools/setup.sh need mmdebstrap=mmdebstrap ip=iproute2
+	$(BIN)/python -m tools.cross.arm $(ARM)
+
 test-core: setup ## Decisions, under CPython and MicroPython
 	$(PYTEST) tests/core
 
@@ -116,7 +120,7 @@ clean: ## Remove everything that was made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(MAKE) -C cnative clean
 
-.PHONY: need-test need-boards setup-image need-cross need-mcu sizes natmod test-mcu
+.PHONY: need-test need-boards setup-image need-cross need-mcu sizes natmod test-arm test-mcu
 need-test: need-cross
 	@tools/setup.sh need ip=iproute2 nm=binutils socat=socat
 	@tools/setup.sh clang

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-WAIT_S = 30.0
+PATIENCE = float(os.environ.get("TOASTBOX_PATIENCE", "1"))  # more where processors are emulated
+WAIT_S = 30.0 * PATIENCE
 
 
 class Town:
@@ -55,7 +56,7 @@ class Town:
             capture_output=True,
             text=True,
             cwd=self.place,
-            timeout=60,
+            timeout=60 * PATIENCE,
             check=False,
         )
 

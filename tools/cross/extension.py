@@ -9,6 +9,7 @@ are unpacked from its package. OUT is a folder; the file in it is for every Pyth
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tools.cross.apt import Apt
@@ -18,6 +19,9 @@ PYTHON = "3.11"
 CACHE = ROOT / "build/cross"
 NAME = "_native.abi3.so"
 SHARED = ("-fPIC", "-shared", "-Wl,--build-id=none")  # no id: it would differ every time
+# Debian's ARMv7 does without NEON, for processors (Tegra 2, Armada) that no board of ours has. Every Raspberry Pi with
+# an ARMv7 has it, and the chunker's vector form needs it.
+NEON = {"armhf": ("-mfpu=neon",)}
 
 
 def headers(architecture: str, cache: Path = CACHE) -> Path:
@@ -43,6 +47,7 @@ def build(architecture: str, output: Path, cache: Path = CACHE) -> Path:
     architecture: as Debian calls it, armel, armhf or arm64; the name of a target in tools/cross/targets.py.
     """
     made = target(architecture)
+    made = replace(made, flags=(*made.flags, *NEON.get(architecture, ())))
     usr = headers(architecture, cache)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
