@@ -43,8 +43,8 @@ def draw(figures: dict[str, Points], value: Callable[[dict[str, float]], float],
     if path.stem == "time":
         axes.set_yscale("log")
     else:
-        axes.set_ylim(bottom=0)
-    axes.legend()
+        axes.set_ylim(0, 1.5 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(loc="upper left")
     plot.tight_layout()
     plot.savefig(path, metadata={"Date": None})
     plt.close(plot)
