@@ -19,7 +19,9 @@ PACKAGE = ROOT / "agent" / "toastbox"
 SITE = "usr/lib/python3/dist-packages"
 # Pure Python that Debian 12 does not have, or has too old. aiohttp and its friends run without their C parts.
 AGENT_SITE = ("microdot",)
-HUB_SITE = "aiohttp aiohappyeyeballs aiosignal attr attrs frozenlist idna multidict propcache yarl".split()
+HUB_SITE = (
+    "aiohttp aiohappyeyeballs aiosignal attr attrs frozenlist idna multidict propcache yarl typing_extensions".split()
+)
 UNWANTED = ("test_client.py", "py.typed")
 
 # Compiled in one go, in order, by a process that has done nothing else: what marshal writes depends on what the process
@@ -64,7 +66,11 @@ def add_site(tree: Tree, names: tuple[str, ...] | list[str]) -> None:
         spec = find_spec(name)
         if spec is None or spec.origin is None:
             raise NoPython(f"{name} is not installed here: run 'make setup', then .venv/bin/toastbox image")
-        add_package(tree, Path(spec.origin).parent)
+        origin = Path(spec.origin)
+        if origin.name == "__init__.py":
+            add_package(tree, origin.parent)
+        else:
+            tree.file(f"{SITE}/{origin.name}", origin.read_bytes())
 
 
 def add_toastbox(tree: Tree, architecture: str, hub: bool, cache: Path) -> None:
