@@ -330,3 +330,14 @@ def test_folder_that_is_opened_to_us_is_looked_at_and_watched(watched, monkeypat
     assert watched.changes() == {b"locked": True}
     (watched.root / "locked/file").write_bytes(b"x")
     assert watched.changes() == {b"locked/file": False}
+
+
+def test_what_is_expected_is_bounded_when_no_events_come(tmp_path: Path) -> None:
+    watcher = Watcher(str(tmp_path), ManualClock(), lambda path: False)
+    for batch in range(30):
+        for number in range(1000):
+            watcher.expect(b"%d/%d" % (batch, number), 1, 1, 1)
+        watcher.published()
+    assert len(watcher._expected) <= 10_000
+    assert b"29/999" in watcher._expected
+    watcher.close()

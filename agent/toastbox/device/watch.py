@@ -31,6 +31,8 @@ from toastbox.native import posix
 STATE_NAME = b".toastbox"
 READ_SIZE = 64 * 1024
 MOST_LOCKED = 1000
+MOST_EXPECTED = 8192  # beyond that, what was expected longest ago is forgotten: a look too many finds nothing
+KEPT_GENERATIONS = 4
 READS_AT_ONCE = 16  # a folder that changes without pause does not hold the caller's loop up
 _EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the padded name: inotify(7)
 
@@ -125,6 +127,9 @@ class Watcher:
     def published(self) -> None:
         """What was expected so far has been done; it is forgotten once its events are through."""
         self._generation += 1
+        if len(self._expected) > MOST_EXPECTED:  # their events do not come: not all folders are watched
+            oldest = self._generation - KEPT_GENERATIONS
+            self._expected = {p: e for p, e in list(self._expected.items()) if e[3] >= oldest}
 
     def _forget_expected(self, generation: int) -> None:
         if self._expected and generation != self._forgotten:  # else there is nothing new to be forgotten
