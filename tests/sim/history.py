@@ -255,14 +255,15 @@ class History:
             device.overflown = True
             device.accepts_deletes = device.accepts_deletes or self.setting.careful
             self._run(device)
-            if device.engine is not None:
+            if device.engine is not None and device.name not in self.network.revoked:
                 device.engine.retry_held()
                 self.time.advance(3 * SECOND)
                 device.engine.confirm()
             self._run(device)
 
     def _position(self) -> tuple[int, ...]:
-        return self.hub.head, *(device.disk.changes for device in self.devices)
+        gone = self.network.revoked
+        return self.hub.head, *(device.disk.changes for device in self.devices if device.name not in gone)
 
     # --- checks at the end
 
