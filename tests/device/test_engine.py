@@ -301,6 +301,20 @@ def test_receive_only_sends_nothing_and_loses_nothing(tmp_path: Path) -> None:
     hub.close()
 
 
+def test_send_only_deletes_no_edit_that_came_a_moment_before(tmp_path: Path) -> None:
+    hub = LocalHub(tmp_path / "hub")
+    a, b = LocalDevice(hub, tmp_path / "a", "send-only"), LocalDevice(hub, tmp_path / "b")
+    a.write("x", b"1")
+    settle(a, b)
+    b.write("x", b"2")
+    settle(b)
+    a.engine._puller.pull()  # and now, before a looks at its own files
+    (a.root / "x").unlink()
+    settle(a, b)
+    assert (b.root / "x").read_bytes() == b"2" and not (a.root / "x").exists()
+    hub.close()
+
+
 def test_send_only_keeps_its_files(tmp_path: Path) -> None:
     hub = LocalHub(tmp_path / "hub")
     a, b = LocalDevice(hub, tmp_path / "a", "send-only"), LocalDevice(hub, tmp_path / "b")

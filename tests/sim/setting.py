@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from unittest import mock
 
 from toastbox.core import guard
-from toastbox.device.engine import RECEIVE_ONLY, TWO_WAY
+from toastbox.device.engine import RECEIVE_ONLY, SEND_ONLY, TWO_WAY
 
 FEW_LIVE = 5
 
@@ -36,7 +36,7 @@ class Setting:
     def drawn(cls, seed: int) -> "Setting":
         chance = random.Random(f"setting of {seed}")
         return cls(
-            mode=chance.choice((TWO_WAY,) * 9 + (RECEIVE_ONLY,)),
+            mode=chance.choice((TWO_WAY,) * 8 + (RECEIVE_ONLY, SEND_ONLY)),
             plain_disks=chance.random() < 0.15,
             hub_full=chance.choice((0.0,) * 8 + (0.1, 0.3)),
             revokes_after=chance.randrange(25) if chance.random() < 0.1 else -1,

@@ -60,6 +60,7 @@ UPDATE = (
     " sig_ctime=?, prefix=? WHERE key=?"
 )
 NO_SIGNATURE = Signature(0, 0, 0, 0)
+UNSEEN = Signature(0, -1, 0, 0)  # as none; and what the row says was never here: it may be replaced, not deleted
 
 
 def prefix_of(digest: bytes) -> int:

@@ -20,7 +20,7 @@ from toastbox.core.plan import Item, Plan, plan
 from toastbox.core.splice import apply_splice
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
-from toastbox.device.index import NO_SIGNATURE, Index
+from toastbox.device.index import NO_SIGNATURE, UNSEEN, Index
 from toastbox.device.interfaces import Clock, Remote
 from toastbox.device.publish import Publisher, record_of
 from toastbox.device.reading import Reader
@@ -280,10 +280,12 @@ class Puller:
         """The local version wins: the journal's is what it is compared with, and proposed to replace."""
         for entry in steps.keep:
             key = key_of(entry.path)
+            row = self._index.get(key)
             if entry.kind == DELETED:
                 self._index.delete(key)
-            elif self._index.get(key) is not None:
-                self._index.put(entry, NO_SIGNATURE)
+            elif row is not None:
+                unseen = self._sends_only and not row.entry.same_content(entry)
+                self._index.put(entry, UNSEEN if unseen or row.signature == UNSEEN else NO_SIGNATURE)
             self._index.unhold(key)
             self._dirty.add(entry.path)
 

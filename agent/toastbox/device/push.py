@@ -16,7 +16,7 @@ from toastbox.core.guard import too_many_deletes
 from toastbox.core.names import key_of, parent_of, path_of, why_bad
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
-from toastbox.device.index import Index, Row
+from toastbox.device.index import UNSEEN, Index, Row
 from toastbox.device.interfaces import Clock
 from toastbox.device.reading import Reader, fail_on_io
 from toastbox.device.report import Report
@@ -342,7 +342,7 @@ class Pusher:
             if row is None or self._is_hidden(path) or self._why_not(path, None) is not None:
                 continue
             if self._folder.lstat(path) is None:
-                if row.entry.seq > 0:
+                if row.entry.seq > 0 and row.signature != UNSEEN:
                     self._sender.add(Proposal(Entry(path, DELETED, seq=row.entry.seq), None))
                 else:
                     self._index.delete(key)
