@@ -138,9 +138,9 @@ def test_what_is_no_target(image: Path, name: str) -> None:
     assert main(["flash", "virt-arm64", name, "--image", str(image)]) == 2
 
 
-def test_microcontroller_is_flashed_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["flash", "pico-w", "/dev/null"]) == 2
-    assert "mpremote" in capsys.readouterr().err
+def test_port_without_a_microcontroller_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["flash", "pico-w", "/dev/null"]) == 1
+    assert "is MicroPython on the board" in capsys.readouterr().err
 
 
 # --- images

