@@ -10,6 +10,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -51,6 +52,19 @@ class Program:
         while not self._lines.empty():
             messages.append(self._lines.get())
         return messages
+
+    def rest(self, timeout_s: float = 60) -> None:
+        """Return when all that came has been dealt with: half a second has passed without any work."""
+        end, before = time.monotonic() + timeout_s, -1
+        while self._worked() != before:
+            assert time.monotonic() < end, "does not come to rest"
+            before = self._worked()
+            time.sleep(0.5)
+
+    def _worked(self) -> int:
+        """Processor time, in ticks."""
+        with open(f"/proc/{self._process.pid}/stat") as file:
+            return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
 
     @property
     def resident_kb(self) -> int:

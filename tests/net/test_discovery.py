@@ -1,7 +1,5 @@
 """Finding each other on a real LAN: several hosts, real multicast, hosts that vanish, and one that lies."""
 
-import time
-
 from toastbox.neighbours import MAX_SERVICES
 
 FOLDER = "ab" * 8
@@ -97,7 +95,7 @@ def test_liars_are_not_believed_and_do_not_hide_the_honest(lan):
     before_kb = watcher.resident_kb
     three.run("rogue_host.py", three.address).wait_for("lied")
     watcher.wait_for("found", name="[2J[31mowned")
-    time.sleep(1)
+    watcher.rest()
     messages = watcher.heard()
     hubs = [each for each in messages if each["kind"] == "found" and each["role"] == "hub"]
     assert all(each["name"].isprintable() and each["port"] and each["address"] == three.address for each in messages)
