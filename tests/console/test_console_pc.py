@@ -4,11 +4,13 @@ import json
 import os
 import pty
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -327,15 +329,24 @@ def test_an_emulators_port_over_tcp(boards: Boards, line: Callable[..., Line]) -
     boards("board", wires.board)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    bridge = subprocess.Popen(["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", f"{wires.port},raw,echo=0"])
-    try:
-        url = f"socket://127.0.0.1:{port}"
+    url = f"socket://127.0.0.1:{port}"
+    with bridge(port, wires.port):
         wait_for(lambda: console(url, "--do", "status", "--wait", "3").returncode == 0)
-        assert json.loads(must(url, "--do", "show", "--json"))["show"]["mode"] == "two-way"
-    finally:
-        bridge.terminate()
-        bridge.wait(10)
+    with bridge(port, wires.port):  # another one: two at a time would take each other's bytes
+        assert json.loads(must(url, "--do", "show", "--json", "--wait", "20"))["show"]["mode"] == "two-way"
     assert "Connection refused" in console(url, "--do", "show").stderr
+
+
+@contextmanager
+def bridge(port: int, line: str) -> Iterator[None]:
+    """One TCP connection to a line at a time."""
+    listen = f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,max-children=1"
+    process = subprocess.Popen(["socat", listen, f"{line},raw,echo=0"], start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(10)
 
 
 def test_ports_are_listed() -> None:
