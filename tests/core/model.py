@@ -8,8 +8,9 @@ generator that stops wherever a crash, another device or its user may come betwe
 import hashlib
 from collections.abc import Callable, Iterator
 
+from proposals import Change, order_changes
 from toastbox.core import diff, wire
-from toastbox.core.diff import Change, Signature
+from toastbox.core.diff import Signature
 from toastbox.core.entry import DELETED, EXECUTABLE, FILE, FOLDER, LINK, PAIR, Entry
 from toastbox.core.names import conflict_path, key_of, parent_of, why_bad
 from toastbox.core.plan import Item, Plan, plan
@@ -440,7 +441,7 @@ class Device:
                 self._add_change(changes, row, record, by_inode)
         looks = {record.path: record.signature for record in records}
         blobs = {content_of(r.node.data): r.node.data for r in records if r.kind == FILE}
-        return diff.order_changes(changes), looks, blobs
+        return order_changes(changes), looks, blobs
 
     def _add_change(self, changes: list[Change], row: Row | None, record: Record, by_inode: dict[int, Row]) -> None:
         entry = entry_of(record.path, record.node, row.entry.seq if row else 0)

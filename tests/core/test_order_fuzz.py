@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import Hub
+from proposals import Change, order_changes
 from toastbox.core import wire
-from toastbox.core.diff import Change, order_changes
 from toastbox.core.entry import DELETED, FILE, FOLDER, LINK, PAIR, Entry
 from toastbox.core.names import key_of, parent_of
 from toastbox.core.plan import Item, plan

@@ -1,6 +1,6 @@
-"""What changed, and the order in which it is proposed."""
+"""What changed."""
 
-from entries import deleted, file, folder, link
+from entries import file, folder, link
 
 from toastbox.core.diff import (
     CHANGED,
@@ -8,13 +8,11 @@ from toastbox.core.diff import (
     KIND_CHANGED,
     NEW,
     UNCHANGED,
-    Change,
     Signature,
     classify,
     merge,
-    order_changes,
 )
-from toastbox.core.entry import DELETED, FILE, FOLDER, LINK, PAIR
+from toastbox.core.entry import FILE, FOLDER, LINK
 from toastbox.core.names import key_of
 
 SIGNATURE = Signature(5, 3, 100, 200)
@@ -76,50 +74,3 @@ def test_signatures_compare_all_they_hold():
     assert one == same and hash(one) == hash(same)
     for other in ((6, 3, 100, 200), (5, 4, 100, 200), (5, 3, 101, 200), (5, 3, 100, 201)):
         assert one != Signature(*other), other
-
-
-def ordered(*changes):
-    return [
-        (change.entry.path, change.entry.kind, change.entry.flags & PAIR) for change in order_changes(list(changes))
-    ]
-
-
-def test_folders_come_before_and_go_after_their_content():
-    assert ordered(
-        Change(file(b"a/b")),
-        Change(folder(b"a")),
-        Change(deleted(b"x"), FOLDER),
-        Change(deleted(b"x/y"), FILE),
-    ) == [(b"a", FOLDER, 0), (b"a/b", FILE, 0), (b"x/y", DELETED, 0), (b"x", DELETED, 0)]
-
-
-def test_folder_is_emptied_before_a_file_takes_its_place():
-    assert ordered(
-        Change(file(b"a"), FOLDER),
-        Change(deleted(b"a/b"), FOLDER),
-        Change(deleted(b"a/b/c"), FILE),
-        Change(deleted(b"a-b"), FILE),
-    ) == [(b"a/b/c", DELETED, 0), (b"a/b", DELETED, 0), (b"a", FILE, 0), (b"a-b", DELETED, 0)]
-
-
-def test_rename_is_followed_by_its_deletion():
-    assert ordered(
-        Change(deleted(b"a"), FILE),
-        Change(file(b"z"), DELETED, b"a"),
-        Change(file(b"y"), DELETED, b"b"),
-        Change(deleted(b"b"), FILE),
-    ) == [(b"y", FILE, PAIR), (b"b", DELETED, 0), (b"z", FILE, PAIR), (b"a", DELETED, 0)]
-
-
-def test_rename_without_its_deletion_is_a_creation():
-    entry = file(b"z")
-    entry.flags |= PAIR
-    assert ordered(Change(entry, DELETED, b"a")) == [(b"z", FILE, 0)]
-
-
-def test_rename_out_of_a_folder_that_becomes_a_file_is_taken_apart():
-    assert ordered(
-        Change(file(b"a"), FOLDER),
-        Change(deleted(b"a/b"), FILE),
-        Change(file(b"c"), DELETED, b"a/b"),
-    ) == [(b"a/b", DELETED, 0), (b"a", FILE, 0), (b"c", FILE, 0)]
