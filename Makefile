@@ -43,11 +43,12 @@ bench: setup ## Measure against Syncthing, rsync, lsyncd and Unison (root; BENCH
 	tools/setup.sh need syncthing=syncthing rsync=rsync lsyncd=lsyncd unison=unison mkfs.ext4=e2fsprogs
 	$(BIN)/python -m tools.bench $(BENCH)
 
-bench-many: setup ## Memory and time against the number of files, up to a million: long (root; MANY="--files N --systems NAME")
-	tools/setup.sh need syncthing=syncthing rsync=rsync mkfs.ext4=e2fsprogs
+bench-many: setup ## Memory and time against the number of files, ours and the peers': long (root; MANY="--files N --systems NAME")
+	tools/setup.sh need syncthing=syncthing rsync=rsync unison=unison mkfs.ext4=e2fsprogs
 	$(BIN)/python -m tools.bench.many $(MANY)
 
 soak: setup ## Two million file operations, and whether memory stays (SOAK_OPERATIONS: fewer)
+	@[ "$$(id -u)" != 0 ] || tools/setup.sh need mkfs.ext4=e2fsprogs losetup=mount
 	$(BIN)/python -m tools.soak --operations $(SOAK_OPERATIONS)
 
 dedup: setup ## What chunking saves on real data, beside FastCDC and fixed blocks (downloads 80 MB once)

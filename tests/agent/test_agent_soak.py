@@ -43,6 +43,24 @@ def test_figures_of_a_number_of_files_replace_older_ones(tmp_path: Path) -> None
     assert pictures == [(tmp_path / name).read_text() for name in ("memory.svg", "time.svg")]
 
 
+def test_peer_that_is_missing_is_an_error_unless_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured: list[str] = []
+    for system in many.SYSTEMS:
+        fake = lambda work, files, name=system: measured.append(name) or {"files": files}  # noqa: E731
+        monkeypatch.setitem(many.SYSTEMS, system, fake)
+    for peer in ("rsync", "syncthing"):
+        (tmp_path / peer).touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(many, "require_root", lambda: None)
+    monkeypatch.setattr(many.signal, "signal", lambda number, handler: None)
+    assert many.main(["--files", "10"]) == 1
+    assert "unison is not installed" in capsys.readouterr().err and not measured
+    assert many.main(["--files", "10", "--without", "unison"]) == 0
+    assert measured == ["toastbox", "syncthing", "rsync"]
+
+
 def test_names_of_files_are_spread_over_folders() -> None:
     names = [many.name_of(number) for number in (0, 249, 250, 25_000, 999_999)]
     assert [name[:6] for name in names] == ["000/00", "000/00", "000/01", "001/00", "039/99"]

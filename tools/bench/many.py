@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tools.bench import latency, ours, rsync, syncthing, watch
+from tools.bench import latency, ours, rsync, syncthing, unison, watch
 from tools.bench.cgroup import limited
 from tools.bench.disks import require_root
 from tools.bench.errors import BenchError, NotEqual, ProgramFailed
@@ -172,12 +172,25 @@ def measure_rsync(work: Path, files: int) -> Figures:
         return {"files": files, "wall_s": wall, "peak_a_bytes": peak}
 
 
+def measure_unison(work: Path, files: int) -> Figures:
+    """One run. Peaks: of the program on A and of its server on B."""
+    with unison.open_roots(work, files) as roots:
+        fill(roots.a.folder, files)
+        wall, peak = roots.run()
+        if count(roots.b.folder) != files:
+            raise NotEqual(f"unison left {count(roots.b.folder)} of {files} files on B")
+        peak_b = peak_resident_bytes(roots.server_pid)
+        return {"files": files, "wall_s": wall, "peak_a_bytes": peak, "peak_b_bytes": peak_b}
+
+
 SYSTEMS: dict[str, Callable[[Path, int], Figures]] = {
     "toastbox": measure_ours,
     "toastbox-32MiB": measure_limited,
     "syncthing": measure_syncthing,
     "rsync": measure_rsync,
+    "unison": measure_unison,
 }
+PEERS = ("syncthing", "rsync", "unison")
 
 
 def measured(systems: Sequence[str], numbers: Sequence[int], work: Path | None) -> Iterator[tuple[str, Figures]]:
@@ -192,16 +205,20 @@ def measured(systems: Sequence[str], numbers: Sequence[int], work: Path | None) 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.many", description=__doc__)
     parser.add_argument("--files", nargs="+", type=int, default=NUMBERS, metavar="N", help=f"default: {NUMBERS}")
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=["toastbox"], help="default: toastbox")
+    parser.add_argument(
+        "--systems", nargs="+", choices=SYSTEMS, default=["toastbox", *PEERS], help="default: the peers too"
+    )
+    parser.add_argument("--without", nargs="+", choices=PEERS, default=[], help="do without a peer that is not there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="figures are added to this file")
     parser.add_argument("--work", type=Path, help="where the loop files go (the temporary folder)")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that all is cleaned up
     try:
         require_root()
-        for peer in set(options.systems) & {"syncthing", "rsync"}:
+        systems = [system for system in options.systems if system not in options.without]
+        for peer in set(systems) & set(PEERS):
             require(peer, peer)
-        for system, figures in measured(options.systems, options.files, options.work):
+        for system, figures in measured(systems, options.files, options.work):
             if options.json:
                 add(options.json, system, figures)
     except BenchError as error:

@@ -24,6 +24,7 @@ TITLES = {
     "toastbox-32MiB": "Toastbox, each agent in a cgroup of 32 MiB",
     "syncthing": "Syncthing, direct",
     "rsync": "rsync, one push, flushes nothing",
+    "unison": "Unison, one run over a socket",
 }
 
 
