@@ -23,6 +23,7 @@ DEFAULT_PORT = 8269  # T-B-O-X on a telephone's keys; not assigned by IANA
 MAX_TEXT = 200
 MAX_FILE = 64 << 10
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+BESIDE_WINDOWS = 1088 * KIB  # of the arena: the buffer to read into, listings and alignment (device/parts.py)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 T = TypeVar("T")
@@ -182,9 +183,10 @@ class AgentSettings:
     )
 
     def __post_init__(self) -> None:
-        if 2 * self.window + MIB > self.arena:
-            need = quantity.show_bytes(2 * self.window + MIB)
-            raise ValueError(f"arena must hold two windows and 1 MiB more: {need} or more")
+        least = 2 * self.window + BESIDE_WINDOWS
+        if self.arena < least:
+            more = _short_size(BESIDE_WINDOWS)
+            raise ValueError(f"arena must hold two windows and {more} more: it must be {_short_size(least)} at least")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

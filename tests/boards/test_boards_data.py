@@ -10,7 +10,7 @@ from toastbox.boards.schema import parse
 from toastbox.cli import main
 from toastbox.cli.device import settings_of
 from toastbox.config import AgentSettings
-from toastbox.device.parts import make_arena
+from toastbox.device.parts import make_arena, take_buffers
 from toastbox.device.state import Store
 from toastbox.errors import WrongUse
 
@@ -25,7 +25,7 @@ links = ["ethernet"]
 serial = ["ttyS0"]
 
 [agent]
-arena = "3MiB"
+arena = "4MiB"
 window = "1MiB"
 
 [system]
@@ -66,7 +66,7 @@ def test_the_processor_of_each_raspberry_gets_debians_right_architecture() -> No
 def test_agent_can_work_with_the_memory_of_the_board(name: str) -> None:
     """Not only within its settings' limits: the arena really holds the windows and what lies beside them."""
     settings = AgentSettings(**boards.load(name).agent)
-    assert make_arena(settings).regions
+    assert len(take_buffers(make_arena(settings), settings)) >= 3
 
 
 def test_list_in_a_pipe_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +84,7 @@ def test_a_new_file_is_a_new_board(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["boards"]) == 0
     assert "toaster-9\tlinux\t96.0 MiB\tethernet\tarmhf\t-\tToaster 9" in capsys.readouterr().out
     board = boards.load("toaster-9")
-    assert board.agent == {"arena": 3 << 20, "window": 1 << 20}
+    assert board.agent == {"arena": 4 << 20, "window": 1 << 20}
     assert board.system and not board.system.watchdog
 
 
@@ -92,7 +92,7 @@ def test_a_new_file_is_a_new_board(capsys: pytest.CaptureFixture[str]) -> None:
 def test_agent_takes_its_memory_from_the_board(tmp_path: Path) -> None:
     with Store.create(tmp_path / "folder") as store:
         settings = settings_of(store, "toaster-9")
-        assert (settings.arena, settings.window, settings.board) == (3 << 20, 1 << 20, "toaster-9")
+        assert (settings.arena, settings.window, settings.board) == (4 << 20, 1 << 20, "toaster-9")
         assert settings.sqlite_cache == settings_of(store).sqlite_cache
         assert settings_of(store).board == ""
 
@@ -102,7 +102,7 @@ def test_settings_of_the_folder_come_before_those_of_the_board(tmp_path: Path) -
     with Store.create(tmp_path / "folder") as store:
         (store.folder / ".toastbox" / "config.toml").write_text('board = "toaster-9"\nwindow = "512KiB"\n')
         settings = settings_of(store)
-        assert (settings.arena, settings.window, settings.board) == (3 << 20, 512 << 10, "toaster-9")
+        assert (settings.arena, settings.window, settings.board) == (4 << 20, 512 << 10, "toaster-9")
 
 
 def test_board_that_is_not_known_is_refused(tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_name_of_a_board_is_no_path(name: str) -> None:
         ('["ethernet"]', '["token-ring"]', 'links must be a list, in which each is one of "ethernet", "wifi", "usb"'),
         ('["ttyS0"]', '"ttyS0"', "serial must be a list"),
         ('["ttyS0"]', '["tty S0; rm"]', "serial must be a list, in which each is one word"),
-        ('"3MiB"', '"1MiB"', "agent.arena must be 2.0 MiB to 1.0 GiB"),
-        ('"3MiB"', '"2MiB"', "agent.arena must hold two windows"),
+        ('"4MiB"', '"1MiB"', "agent.arena must be 2.0 MiB to 1.0 GiB"),
+        ('"4MiB"', '"2MiB"', "agent.arena must hold two windows"),
         ("arena =", "arenas =", "no key agent.arenas; the keys are arena, window, sqlite_cache"),
         ('"armhf"', '"riscv64"', 'system.architecture must be one of "armel", "armhf", "arm64"'),
         ('kernel = "linux-image-armmp"', "", "system.kernel is missing"),
@@ -137,7 +137,7 @@ def test_name_of_a_board_is_no_path(name: str) -> None:
         ('how = "card"', 'how = "hammer"', 'flash.how must be one of "card"'),
         ("[system]", '[firmware]\nport = "rp2"\nbuild = "X"\n[system]', "[firmware] must not be there"),
         ("[system]", "[system", "line"),
-        ('[agent]\narena = "3MiB"\nwindow = "1MiB"\n', "", "[agent] is missing"),
+        ('[agent]\narena = "4MiB"\nwindow = "1MiB"\n', "", "[agent] is missing"),
     ],
 )
 def test_errors_name_file_key_and_what_it_may_be(made_up: Path, old: str, new: str, words: str) -> None:
@@ -151,7 +151,7 @@ def test_errors_name_file_key_and_what_it_may_be(made_up: Path, old: str, new: s
 
 
 def test_table_that_is_no_table() -> None:
-    without = TOASTER_9.replace('[agent]\narena = "3MiB"\nwindow = "1MiB"\n', "")
+    without = TOASTER_9.replace('[agent]\narena = "4MiB"\nwindow = "1MiB"\n', "")
     with pytest.raises(ValueError, match=r"agent must be a table, \[agent\], not 3"):
         parse("toaster-9", "agent = 3\n" + without)
 

@@ -31,7 +31,7 @@ def test_budget_of_the_command_line_is_the_one_that_is_used(town: Town) -> None:
     ("options", "words"),
     [
         (("--arena", "1MiB"), "--arena must be 2.0 MiB to 1.0 GiB"),
-        (("--arena", "3MiB"), "arena must hold two windows and 1 MiB more"),
+        (("--arena", "3MiB"), "arena must hold two windows and 1088KiB more"),
         (("--window", "64KiB"), "--window must be 512.0 KiB to 64.0 MiB"),
         (("--sqlite-cache", "1KiB"), "--sqlite-cache must be 64.0 KiB to 1.0 GiB"),
         (("--arena", "lots"), "must be a number and a unit such as 8MiB"),

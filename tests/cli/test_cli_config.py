@@ -111,7 +111,7 @@ def test_settings_are_read() -> None:
         ('arena = "1MiB"', "arena must be 2.0 MiB to 1.0 GiB, not '1MiB'"),
         ('arena = "lots"', "arena must be a number and a unit such as 8MiB"),
         ("arena = 8.5", "arena must be"),
-        ('arena = "3MiB"', "arena must hold two windows and 1 MiB more: 3.5 MiB or more"),
+        ('arena = "3MiB"', "arena must hold two windows and 1088KiB more: it must be 3648KiB at least"),
         ("safety_pull_s = 1", "safety_pull_s must be 10 s to 604800 s, not 1"),
         ('listen = "8269"', "listen must be HOST:PORT with a port of 0 to 65535, not '8269'"),
         ("listen = 8269", 'listen must be "HOST:PORT", not 8269'),

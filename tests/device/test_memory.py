@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from local import LocalDevice, LocalHub
+from toastbox.config import BESIDE_WINDOWS, KIB, AgentSettings
 from toastbox.device.memory import bytes_to_free, memory_limit
+from toastbox.device.parts import make_arena, take_buffers
 from toastbox.native import posix
 
 V1 = "4:memory:/board/agent\n3:cpuset:/\n0::/\n"
@@ -23,6 +25,18 @@ def limit(tmp_path: Path, groups: str, **files: str) -> int:
     for name, text in files.items():
         put(tmp_path / "fs" / name.replace("__", "."), text)
     return memory_limit(tmp_path / "cgroup", tmp_path / "fs")
+
+
+@pytest.mark.parametrize("window", [512 * KIB, 600_001, 1280 * KIB])
+@pytest.mark.parametrize("windows", [2, 3])
+def test_least_arena_that_settings_take_holds_all_buffers(window: int, windows: int) -> None:
+    settings = AgentSettings(arena=windows * window + BESIDE_WINDOWS, window=window)
+    assert [len(each) for each in take_buffers(make_arena(settings), settings)] == [window] * windows + [512 * KIB]
+
+
+def test_settings_refuse_an_arena_that_cannot_hold_them() -> None:
+    with pytest.raises(ValueError, match="it must be 2112KiB at least"):
+        AgentSettings(arena=2112 * KIB - 1, window=512 * KIB)
 
 
 def test_least_limit_of_all_groups_above_counts(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from toastbox.config import AgentSettings
+from toastbox.config import BESIDE_WINDOWS, AgentSettings
 from toastbox.core.guard import judge_root
 from toastbox.core.schedule import limits_at, parse_offset, parse_schedule
 from toastbox.device.engine import Engine
@@ -15,13 +15,12 @@ from toastbox.device.remote import HubClient
 from toastbox.device.send import CHUNK_MAX
 from toastbox.device.state import Store
 from toastbox.device.throttle import Throttle
-from toastbox.errors import SafetyRefused, WrongUse
+from toastbox.errors import SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena
 
 LEAST_WINDOW = 2 * CHUNK_MAX
 LISTING_BYTES = 512 << 10
-ARENA_SLACK = 64 << 10
 THREAD_STACK = 512 << 10
 MANY_MOVED = 200  # entries after which it is worth to go through malloc's heap
 
@@ -53,7 +52,7 @@ class Parts:
             self.index,
             self.remote,
             self.clock,
-            [self.arena.buffer(size) for size in (*sizes, LEAST_WINDOW)],
+            take_buffers(self.arena, settings),
             self.background,
             settings.name or credentials.name,
             settings.mode,
@@ -106,18 +105,14 @@ class Parts:
 
 def window_sizes(settings: AgentSettings) -> tuple[int, ...]:
     """Three windows, so that two are on the wire while one is filled; two where the arena holds no more."""
-    return (settings.window,) * (3 if settings.arena >= _needed(settings, 3) else 2)
+    return (settings.window,) * (3 if settings.arena >= 3 * settings.window + BESIDE_WINDOWS else 2)
 
 
 def make_arena(settings: AgentSettings) -> Arena:
-    """The one region for listings and transfer buffers. WrongUse names the least that can work."""
-    if settings.window < LEAST_WINDOW:
-        raise WrongUse(f"window is {settings.window} bytes and must be {LEAST_WINDOW} at least")
-    least = _needed(settings, 2)
-    if settings.arena < least:
-        raise WrongUse(f"arena is {settings.arena} bytes; with this window it must be {least} at least")
+    """The one region for listings and transfer buffers; the settings have seen to it that they fit."""
     return Arena(settings.arena, regions={"listings": LISTING_BYTES})
 
 
-def _needed(settings: AgentSettings, windows: int) -> int:
-    return windows * settings.window + LEAST_WINDOW + LISTING_BYTES + ARENA_SLACK
+def take_buffers(arena: Arena, settings: AgentSettings) -> list[memoryview]:
+    """The windows to send, and last the one to read into."""
+    return [arena.buffer(size) for size in (*window_sizes(settings), LEAST_WINDOW)]
