@@ -1,8 +1,8 @@
 """Gives names that only one module or function knows to others too: each different name costs a small heap 20 bytes.
 
 Two kinds, each renamed where nothing else can mean it: data attributes of `self` that begin with `_`, numbered in each
-module; and arguments that are passed by position only, numbered in each function. Functions and classes keep their
-names: a fault's traceback has nothing else to say.
+module, or over all whose classes inherit from one another; and arguments that are passed by position only, numbered in
+each function. Functions and classes keep their names: a fault's traceback has nothing else to say.
 """
 
 import ast
@@ -18,12 +18,28 @@ def shorten(trees: dict[str, ast.Module]) -> None:
     for tree in trees.values():
         kept |= set(_public(tree))
     hidden = {name for tree in trees.values() for name in _attributes(tree)} - kept
-    for tree in trees.values():
-        own = sorted(hidden & set(_attributes(tree)))
-        _Attributes({name: f"_{number}" for number, name in enumerate(own)}).visit(tree)
+    for family in _families(trees):
+        own = sorted(hidden & {name for tree in family for name in _attributes(tree)})
+        for tree in family:
+            _Attributes({name: f"_{number}" for number, name in enumerate(own)}).visit(tree)
     for tree in trees.values():
         for function in _outermost(tree):
             _shorten_arguments(function, kept)
+
+
+def _families(trees: dict[str, ast.Module]) -> list[list[ast.Module]]:
+    """The modules, those together of which one has a class that inherits from one of the other's."""
+    family = {name: {name} for name in trees}
+    for name, tree in trees.items():
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        bases = {base.id for node in classes for base in node.bases if isinstance(base, ast.Name)}
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and bases & {each.name for each in node.names}:
+                source = (node.module or "").replace(".", "/")
+                if source in family:
+                    joined = family[name] | family[source]
+                    family.update(dict.fromkeys(joined, joined))
+    return [[trees[name] for name in names] for names in {id(each): each for each in family.values()}.values()]
 
 
 def _public(tree: ast.AST) -> Iterator[str]:

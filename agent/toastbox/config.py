@@ -89,6 +89,7 @@ def _parsed(parse: Callable[[str], Any]) -> Kind:
 FLAG = Kind(_read_flag, lambda value: "true" if value else "false")
 TEXT = Kind(_read_text, _quoted)
 ADDRESS = Kind(_read_address, _quoted)
+_OPTIONAL_ADDRESS = Kind(lambda value: _read_address(value) if value != "" else "", _quoted)
 
 
 def _bounded(low: int, high: int, parse: Callable[[str], int], show: Callable[[int], str]) -> Kind:
@@ -195,6 +196,12 @@ class HubSettings:
 
     name: str = setting("", TEXT, "Name in announcements. Empty: the host's name.")
     listen: str = setting(f"*:{DEFAULT_PORT}", ADDRESS, "Where devices reach the hub.")
+    listen_plain: str = setting(
+        "",
+        _OPTIONAL_ADDRESS,
+        "Where devices reach the hub that lack the memory for TLS and were allowed to do without (`toastbox plain`):\n"
+        "requests are signed, but can be read on the way. Empty: nowhere.",
+    )
     announce: bool = setting(True, FLAG, "Announce the hub on the LAN by zeroconf.")
     retention_days: int = setting(90, count(0, 36500), "Old versions are kept at least this long.")
     retention_versions: int = setting(

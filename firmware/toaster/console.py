@@ -50,8 +50,34 @@ def _check_patterns(text):
     return text
 
 
+_check_https = console_settings.SETTINGS["hub"][0]
+
+
+def _check_hub(text):
+    if text[:7] != "http://":
+        return _check_https(text)
+    if ":" not in text[7:]:
+        raise ValueError("a hub without TLS is http://HOST:PORT, as the hub prints it")
+    _check_https("https://" + text[7:])
+    return text
+
+
+def _place(url):
+    """(host, port, whether without TLS) of a hub's URL."""
+    plain = url[:5] == "http:"
+    text = url[7 if plain else 8 :]
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", "8269")
+    return host, int(port), plain
+
+
 # What a toaster has beyond the settings of every board.
 OWN = {
+    "hub": (
+        _check_hub,
+        "",
+        False,
+        "https://HOST:PORT; http://HOST:PORT: without TLS, if its owner allows that",
+    ),
     "only": (_check_patterns, "", False, "patterns with commas between: all else is left alone"),
     "append": (_check_patterns, "", False, "patterns of logs that only grow"),
     "push": (_check_push, "hook", False, "hook, events or none: how the hub tells of changes"),
@@ -142,6 +168,9 @@ class Console:
         values = {}
         for key in args["values"]:
             values[key] = console_settings.check(key, args["values"][key])
+        settings = self._program.settings
+        if values.get("hub", "")[:6] == "https:" and settings.get("device") and "certificate" not in settings:
+            raise Answered("this board was paired without TLS: unpair it, then pair it again", core.REFUSED)
         for key in values:
             self._put(key, values[key])
         self._program.save()
@@ -158,8 +187,6 @@ class Console:
         return found
 
     def do_pair(self, args):
-        from toaster.pairing import pair
-
         program, settings = self._program, self._program.settings
         if settings.get("device"):
             raise Answered("this board is paired: unpair comes first", core.REFUSED)
@@ -168,12 +195,17 @@ class Console:
             raise Answered("set hub https://HOST:PORT comes first", core.FAILED)
         if not program.network.address:
             raise Answered("there is no network yet: " + program.network.state, core.FAILED)
-        host, _, port = url[8:].rpartition(":") if ":" in url[8:] else (url[8:], "", "8269")
-        found = pair(args["code"], host, int(port), settings.get("name") or self._host(), program.arena[:8704])
+        host, port, plain = _place(url)
+        if plain:
+            from toaster.plain_pairing import pair
+        else:
+            from toaster.pairing import pair
+        found = pair(args["code"], host, port, settings.get("name") or self._host(), program.arena[:8704])
         settings.update(found)
+        settings["plain"] = plain
         program.save()
         self._after = program.open
-        return {"device": found["device"], "folder": found["folder"], "hub": "https://%s:%s" % (host, port)}
+        return {"device": found["device"], "folder": found["folder"], "hub": self._get("hub")}
 
     def do_unpair(self, args):
         settings = self._program.settings
@@ -243,7 +275,8 @@ class Console:
         if key in ("wifi.ssid", "wifi.password"):
             return settings.get("wifi", ("", ""))[key == "wifi.password"]
         if key == "hub":
-            return "https://%s:%d" % (settings["hub"], settings["port"]) if settings.get("hub") else ""
+            scheme = "http" if settings.get("plain") else "https"
+            return "%s://%s:%d" % (scheme, settings["hub"], settings["port"]) if settings.get("hub") else ""
         if key == "mode":
             return [name for name in MODES if MODES[name] == settings.get("mode", "")][0]
         if key in ("only", "append"):
@@ -259,8 +292,7 @@ class Console:
             wifi[key == "wifi.password"] = value
             settings["wifi"] = wifi
         elif key == "hub":
-            host, _, port = value[8:].rpartition(":") if ":" in value[8:] else (value[8:], "", "8269")
-            settings["hub"], settings["port"] = host, int(port)
+            settings["hub"], settings["port"], settings["plain"] = _place(value)
         elif key == "mode":
             settings["mode"] = MODES[value]
         elif key in ("only", "append"):

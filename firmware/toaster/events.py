@@ -5,7 +5,7 @@ It costs a TLS session of memory all the time, which is why posts (notify.py) ar
 
 from toastbox.core.errors import WireError
 from toastbox.core.sse import EventParser
-from toaster.http import BadPeer, Connection
+from toaster.http import BadPeer
 
 MAX_SIZE_LINE = 16
 
@@ -51,15 +51,20 @@ class Unchunked:
 
 
 class Events:
-    """One open stream. Raises OSError when it cannot be opened. stream: for the poller."""
+    """One open stream. Raises OSError, Refused when it cannot be opened. stream: for the poller."""
 
     def __init__(self, remote, cursor):
-        head = remote.head + "Last-Event-ID: %d:%d\r\n" % cursor
-        self._connection = Connection(remote.open_stream, head)
+        self._connection = remote.connect("Last-Event-ID: %d:%d\r\n" % cursor)
         answer = self._connection.ask("GET", "/v1/events")
-        if answer.status != 200 or answer.length != -1:
+        try:
+            if answer.status != 200:
+                answer.all(remote.buffer)
+            if answer.length != -1:
+                raise BadPeer("no event stream: %d" % answer.status)
+            answer.check(None)
+        except Exception:
             self._connection.close()
-            raise BadPeer("no event stream: %d" % answer.status)
+            raise
         self._chunks, self._parser = Unchunked(), EventParser()
         self.stream = self._connection.stream
         self.stream.setblocking(False)

@@ -1,11 +1,12 @@
 """HTTP/1.1 to the hub: one kept connection, bodies through a buffer that is given. No body is read whole unasked.
 
+What a connection adds to each request, and how answers prove themselves, is for plain.py to change (docs/SPEC.md, 16).
+
 TLS: the hub's certificate is the only authority trusted and the name in it is checked, because it also signs devices'
 certificates, which have other names. Nothing is sent before.
 """
 
 import socket
-import ssl
 
 HUB_NAME = "toastbox hub"
 MAX_LINE = 2048
@@ -29,10 +30,10 @@ class BadPeer(OSError):
 
 def open_stream(host, port, certificate, timeout_s=TIMEOUT_S):
     """A TLS stream to the hub; certificate: DER, None: not verified (pairing only). Raises OSError."""
-    raw = socket.socket()
+    import ssl  # not there in builds without TLS
+
+    raw = open_plain(host, port, timeout_s)
     try:
-        raw.settimeout(timeout_s)
-        raw.connect(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0][-1])
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if certificate is None:
             context.verify_mode = ssl.CERT_NONE
@@ -44,6 +45,18 @@ def open_stream(host, port, certificate, timeout_s=TIMEOUT_S):
         except ValueError as error:
             raise BadPeer(str(error))
         return stream
+    except Exception:
+        raw.close()
+        raise
+
+
+def open_plain(host, port, timeout_s=TIMEOUT_S):
+    """A socket. Raises OSError."""
+    raw = socket.socket()
+    try:
+        raw.settimeout(timeout_s)
+        raw.connect(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0][-1])
+        return raw
     except Exception:
         raw.close()
         raise
@@ -71,7 +84,7 @@ class Connection:
         return self._stream
 
     def ask(self, method, target, body=b"", length=None):
-        """An Answer whose body is not yet read. body: bytes, or an iterator of buffers of `length` bytes in all.
+        """An Answer whose body is not yet read. body: bytes, or what iterates over buffers of `length` bytes in all.
 
         A kept connection that the hub has closed is made anew, once. Raises OSError.
         """
@@ -88,14 +101,21 @@ class Connection:
 
     def _try(self, method, target, body, length):
         size = len(body) if length is None else length
-        head = "%s %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n%s\r\n" % (method, target, size, self._head)
-        self._write(head.encode())
+        head = "%s %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n%s" % (method, target, size, self._head)
+        self._write((head + self.proof(method, target, body, size) + "\r\n").encode())
         if length is None:
             self._write(body)
         else:
             for piece in body:
                 self._write(piece)
         self.sent += size
+        return self.answer()
+
+    def proof(self, method, target, body, size):
+        """More lines of the head."""
+        return ""
+
+    def answer(self):
         return Answer(self)
 
     def _write(self, data):
@@ -191,10 +211,14 @@ class Answer:
         if size == len(view) and (self._left or (self.length == -1 and self._next())):
             self._connection.close()
             raise BadPeer("an answer is longer than its buffer")
+        self.check(view[:size])
         self.done()
         if self.status >= 300:
             raise Refused(self.status, view[:size])
         return view[:size]
+
+    def check(self, body):
+        """Raises BadPeer if this is not the hub's body; None: of an answer whose body proves itself."""
 
     def done(self):
         if self._closing:

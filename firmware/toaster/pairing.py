@@ -1,4 +1,4 @@
-"""Pairing: the certificate is asked for first, trusted when the code says so, and only then the secret is sent.
+"""Pairing over TLS: the certificate is asked for, trusted when the code says so, and only then the secret is sent.
 
 MicroPython does not show the certificate of a handshake, so the hub hands it out (GET /v1/certificate).
 """

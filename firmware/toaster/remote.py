@@ -7,7 +7,7 @@ from toastbox.core.auth import token
 from toastbox.core.bundle import HEAD_SIZE, chunk_head
 from toastbox.core.content import ITEM_SIZE
 from toastbox.core.wire import decode_answer, decode_pull, encode_commit
-from toaster.http import BadPeer, Connection, open_stream
+from toaster.http import BadPeer, Connection, open_plain, open_stream
 
 PAGE = 4096
 LIST_ITEMS = 56
@@ -20,12 +20,28 @@ class Remote:
         self._settings = settings
         self.buffer = buffer
         number, key = settings["device"], settings["key"]
-        head = "Authorization: Toastbox %d:%s\r\n" % (number, token(key))
-        self.connection = Connection(opener or self.open_stream, head)
-        self.head = head
+        if settings.get("plain"):
+            from toaster.plain import Signer
 
-    def open_stream(self):
+            self._signer = Signer(number, key)
+        else:
+            self._signer = None
+            self._head = "Authorization: Toastbox %d:%s\r\n" % (number, token(key))
+        self._opener = opener or self._open_stream
+        self.connection = self.connect()
+
+    def connect(self, head=""):
+        """Another connection. head: lines sent with every request."""
+        if self._signer is not None:
+            from toaster.plain import SignedConnection
+
+            return SignedConnection(self._opener, head, self._signer)
+        return Connection(self._opener, self._head + head)
+
+    def _open_stream(self):
         settings = self._settings
+        if self._signer is not None:
+            return open_plain(settings["hub"], settings["port"])
         return open_stream(settings["hub"], settings["port"], settings["certificate"])
 
     def close(self):
@@ -55,7 +71,7 @@ class Remote:
     def upload(self, pieces, read):
         """Send chunks: [(hash, size, ...)]. read(piece): iterates over buffers with its bytes."""
         length = sum([HEAD_SIZE + piece[1] for piece in pieces])
-        self.connection.ask("POST", "/v1/chunks", _bundle(pieces, read), length).all(self.buffer)
+        self.connection.ask("POST", "/v1/chunks", _Bundle(pieces, read), length).all(self.buffer)
 
     def fetch(self, items, take):
         """Ask for chunks by list items; take(digest, size, read into view) must use up each.
@@ -67,6 +83,7 @@ class Remote:
         if answer.status != 200:
             answer.all(self.buffer)
         try:
+            answer.check(None)
             head = bytearray(HEAD_SIZE)
             for at in range(0, len(items), ITEM_SIZE):
                 wanted = chunk_head(items[at : at + 32], int.from_bytes(items[at + 32 : at + 36], "little"))
@@ -95,7 +112,13 @@ class Remote:
         return self.connection.ask("POST", target, body).all(self.buffer)
 
 
-def _bundle(pieces, read):
-    for piece in pieces:
-        yield chunk_head(piece[0], piece[1])
-        yield from read(piece)
+class _Bundle:
+    """Iterates over an upload, as often as it is asked to."""
+
+    def __init__(self, pieces, read):
+        self._pieces, self._read = pieces, read
+
+    def __iter__(self):
+        for piece in self._pieces:
+            yield chunk_head(piece[0], piece[1])
+            yield from self._read(piece)

@@ -172,6 +172,28 @@ def test_second_hub_on_the_same_data_is_refused(town: Town) -> None:
     assert (second.returncode, second.stderr.count("\n")) == (3, 1)
 
 
+def test_doing_without_tls_is_off_until_it_is_said_for_one_device(town: Town) -> None:
+    stop(town.running[0])
+    hub = town.start_hub("--listen-plain", "127.0.0.1:0")
+    assert hub.stdout is not None
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ plain\n", hub.stdout.readline())
+    town.join("a")
+    assert re.fullmatch(r"TBX1[-0-9A-Z]+\n", town.must("invite", "--plain", "--data", "hub"))
+
+    def allowed() -> bool:
+        (device,) = json.loads(town.must("devices", "--data", "hub", "--json"))
+        assert device["plain"] == ("plain" in town.must("devices", "--data", "hub"))
+        return bool(device["plain"])
+
+    assert not allowed()
+    assert "can read" in town.must("plain", "a", "on", "--data", "hub")
+    assert allowed()
+    assert "needs TLS" in town.must("plain", "a", "off", "--data", "hub")
+    assert not allowed()
+    assert town.run("plain", "b", "on", "--data", "hub").returncode == 2
+    assert town.must("sync", "a") == ""
+
+
 @pytest.mark.parametrize("command", ["invite", "devices", "folders", "prune", "revoke x"])
 def test_mistyped_data_folder_makes_no_hub(command: str, town: Town) -> None:
     done = town.run(*command.split(), "--data", "hbu")

@@ -21,6 +21,7 @@ from typing import Any
 from compiled import laid_out
 
 from hubkit import Caller, Running
+from toastbox.core import console_machine as machine
 from town import wait_for
 
 MICROPYTHON = str(Path(sys.executable).with_name("micropython"))
@@ -87,7 +88,14 @@ class Board:
         self.write_settings()
 
     def write_settings(self) -> None:
-        (self.place / "conf/settings").write_bytes(record(json.dumps(self.settings).encode()))
+        self.write_record(self.settings)
+
+    def write_record(self, settings: dict[str, Any]) -> None:
+        """Settings of a board that is not paired."""
+        (self.place / "conf/settings").write_bytes(record(json.dumps(settings).encode()))
+
+    def read_record(self, name: str = "settings") -> Any:
+        return json.loads((self.place / "conf" / name).read_bytes().partition(b"\n")[2])
 
     def fake(self, name: str) -> None:
         """Put a module of tests/firmware/fakes on the board."""
@@ -189,3 +197,13 @@ class Board:
         """As if the file was written some seconds ago."""
         then = (self.shared / name).stat().st_mtime - 10
         os.utime(self.shared / name, (then, then))
+
+
+def ask(board: Board, seq: int, do: str, **fields: Any) -> dict[str, Any]:
+    """What the board's console answers to a machine."""
+    board.say(machine.encode({"seq": seq, "do": do, **fields}))
+    heard = board.hear(b'"}\n')
+    start = heard.rindex(bytes([machine.RS])) + 1
+    found: dict[str, Any] = machine.decode(heard[start:-1])
+    assert found.pop("seq") == seq, found
+    return found

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boardkit import Board, free_port, record
+from boardkit import Board, ask, free_port, record
 
 from cable import Cable
 from hubkit import Caller, Running, bundle, file
 from toastbox.core import console_improv as improv
-from toastbox.core import console_machine as machine
 from toastbox.hub.home import find_folder
 
 Fresh = Callable[..., Board]
@@ -36,15 +35,6 @@ def fresh(tmp_path: Path) -> Iterator[Fresh]:
     yield make
     for board in made:
         board.off()
-
-
-def ask(board: Board, seq: int, do: str, **fields: Any) -> dict[str, Any]:
-    board.say(machine.encode({"seq": seq, "do": do, **fields}))
-    heard = board.hear(b'"}\n')
-    start = heard.rindex(bytes([machine.RS])) + 1
-    found: dict[str, Any] = machine.decode(heard[start:-1])
-    assert found.pop("seq") == seq, found
-    return found
 
 
 def test_paired_over_the_line_and_in_sync(fresh: Fresh, hub: Running, caller: Caller) -> None:

@@ -55,3 +55,14 @@ def test_a_private_name_that_is_asked_for_from_elsewhere_keeps_it() -> None:
     sources = {"a": "class A:\n    def __init__(self):\n        self._x = 1\n", "b": "def f(a):\n    return a._x\n"}
     shaken = shake(sources, ["A", "f"])
     assert "self._x" in shaken["a"] and "._x" in shaken["b"]
+
+
+def test_a_class_that_inherits_from_another_module_keeps_its_own_attributes_apart() -> None:
+    base = "class A:\n    def __init__(self):\n        self._mine = 1\n    def get(self):\n        return self._mine\n"
+    heir = "from a import A\nclass B(A):\n    def set(self):\n        self._also = 2\n"
+    shaken = shake({"a": base, "b": heir}, ["A", "B", "get", "set"])
+    names: dict[str, type] = {}
+    exec(shaken["a"] + shaken["b"].replace("from a import A", ""), names)
+    made = names["B"]()
+    made.set()
+    assert made.get() == 1

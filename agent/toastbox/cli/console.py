@@ -105,8 +105,9 @@ def check_settings(values: dict[str, str]) -> dict[str, str]:
     from toastbox.core.console_settings import OF_TOASTERS, check
 
     try:
-        # A microcontroller has some of its own and judges them itself.
-        return {key: value if key in OF_TOASTERS else check(key, value) for key, value in values.items()}
+        # A microcontroller has some of its own, and may do without TLS: it judges that itself.
+        own = {key for key, value in values.items() if key in OF_TOASTERS or (key == "hub" and value[:7] == "http://")}
+        return {key: value if key in own else check(key, value) for key, value in values.items()}
     except ValueError as error:
         raise WrongUse(str(error)) from error
 

@@ -1,9 +1,9 @@
-"""hub, invite, devices, revoke, folders, prune: what runs where the hub's data folder is."""
+"""hub, invite, devices, plain, revoke, folders, prune: what runs where the hub's data folder is."""
 
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toastbox.errors import WrongUse
 from toastbox.output import Progress, printable, say, say_json, say_table, warn, when
@@ -49,6 +49,8 @@ def hub(options: argparse.Namespace) -> int:
     settings = load_hub(data / CONFIG)
     if options.listen:
         settings = replace(settings, listen=options.listen)
+    if options.listen_plain:
+        settings = replace(settings, listen_plain=options.listen_plain)
     if options.no_announce:
         settings = replace(settings, announce=False)
     from toastbox.hub.server import run
@@ -71,7 +73,7 @@ def invite(options: argparse.Namespace) -> int:
         if options.folder and all(folder["name"] != options.folder for folder in admin.folders()):
             admin.create_folder(options.folder)
             warn(f"the hub has a new folder {options.folder!r}")
-        say(admin.invite(options.ttl, options.folder or ""))
+        say(admin.invite(options.ttl, options.folder or "", options.plain))
     return 0
 
 
@@ -81,11 +83,21 @@ def devices(options: argparse.Namespace) -> int:
     if options.json:
         say_json(found)
         return 0
-    rows = [
-        (each["number"], each["name"], each["folder"], when(each["created"]), "revoked" if each["revoked"] else "")
-        for each in found
-    ]
+    rows = [(each["number"], each["name"], each["folder"], when(each["created"]), _notes(each)) for each in found]
     say_table(("NUMBER", "NAME", "FOLDER", "PAIRED", ""), rows)
+    return 0
+
+
+def _notes(device: dict[str, Any]) -> str:
+    return "revoked" if device["revoked"] else "plain" if device["plain"] else ""
+
+
+def plain(options: argparse.Namespace) -> int:
+    allowed = options.state == "on"
+    with open_hub(options.data) as admin:
+        number = admin.set_plain(options.name, allowed, options.folder or "")
+    told = "may ask over plain HTTP, signed: who listens can read what it sends and gets"
+    say(f"device {number}, {printable(options.name)!r}, {told if allowed else 'needs TLS'}")
     return 0
 
 

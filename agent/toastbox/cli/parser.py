@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for add in (_hub, _invite, _join, _agent, _sync, _status, _top, _pause, _resume, _discover):
         add(commands)
-    for add in (_log, _versions, _restore, _devices, _revoke, _folders, _prune):
+    for add in (_log, _versions, _restore, _devices, _revoke, _plain, _folders, _prune):
         add(commands)
     for add in (_boards, _image, _emulate, _flash, _console):
         add(commands)
@@ -220,6 +220,12 @@ def _hub(commands: Commands) -> None:
         "(default: /var/lib/toastbox for root, else $XDG_DATA_HOME/toastbox-hub)",
     )
     _listen(parser, "where devices reach it (default: *:8269)")
+    parser.add_argument(
+        "--listen-plain",
+        metavar="HOST:PORT",
+        type=typed(_address),
+        help="also without TLS, signed, for devices that were allowed that (default: nowhere)",
+    )
     parser.add_argument("--no-announce", action="store_true", help="be silent on the LAN")
     parser.add_argument("--journal", metavar="URL", default="embedded", help="(default: embedded, SQLite)")
     parser.add_argument("--chunks", metavar="URL", default="embedded", help="(default: embedded, packs)")
@@ -241,6 +247,11 @@ def _invite(commands: Commands) -> None:
         help="its lifetime (default: 10m)",
     )
     parser.add_argument("--folder", metavar="NAME", help="made when missing (default: the only one)")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="for a board without TLS: what it sends is signed, but can be read",
+    )
 
 
 def _devices(commands: Commands) -> None:
@@ -252,6 +263,14 @@ def _devices(commands: Commands) -> None:
 def _revoke(commands: Commands) -> None:
     parser = _command(commands, "revoke", "hub:revoke", "Cut a device off at once, for good")
     parser.add_argument("name", metavar="NAME", help="as `toastbox devices` prints it")
+    _data(parser)
+    parser.add_argument("--folder", metavar="NAME", help="when devices of two folders have this name")
+
+
+def _plain(commands: Commands) -> None:
+    parser = _command(commands, "plain", "hub:plain", "Let a device do without TLS: signed, but readable on the way")
+    parser.add_argument("name", metavar="NAME", help="as `toastbox devices` prints it")
+    parser.add_argument("state", choices=("on", "off"))
     _data(parser)
     parser.add_argument("--folder", metavar="NAME", help="when devices of two folders have this name")
 

@@ -49,12 +49,12 @@ def parse_authorization(value: str) -> tuple[int, str] | None:
     number, colon, secret = value[9:].partition(":")
     if not colon or not 0 < len(number) <= 10 or number[0] == "0" or len(secret) != TOKEN_SIZE:
         return None
-    if not _only(number, "0123456789") or not _only(secret, "0123456789abcdef"):
+    if not consists_of(number, "0123456789") or not consists_of(secret, "0123456789abcdef"):
         return None
     return (int(number), secret) if int(number) <= MAX_DEVICE else None
 
 
-def _only(text: str, allowed: str) -> bool:
+def consists_of(text: str, allowed: str) -> bool:
     return all([character in allowed for character in text])
 
 

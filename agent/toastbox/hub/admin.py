@@ -35,8 +35,8 @@ class Admin:
             self._home.close()
             self._home = None
 
-    def invite(self, ttl_s: int, folder: str = "") -> str:
-        return str(self._do("invite", ttl_s=ttl_s, folder=folder))
+    def invite(self, ttl_s: int, folder: str = "", plain: bool = False) -> str:
+        return str(self._do("invite", ttl_s=ttl_s, folder=folder, plain=plain))
 
     def devices(self) -> list[dict[str, Any]]:
         devices: list[dict[str, Any]] = self._do("devices")
@@ -44,6 +44,9 @@ class Admin:
 
     def revoke(self, name: str, folder: str = "") -> int:
         return int(self._do("revoke", name=name, folder=folder))
+
+    def set_plain(self, name: str, allowed: bool, folder: str = "") -> int:
+        return int(self._do("set_plain", name=name, allowed=allowed, folder=folder))
 
     def folders(self) -> list[dict[str, Any]]:
         folders: list[dict[str, Any]] = self._do("folders")

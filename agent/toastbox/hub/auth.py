@@ -36,6 +36,11 @@ class DeviceTable:
             raise revoked()
         return known.device
 
+    def find(self, number: int) -> Device | None:
+        """The device of that number, whoever asks; also one that was revoked."""
+        known = self._find(number)
+        return known.device if known else None
+
     def forget(self, number: int) -> None:
         """The device has changed: read it again."""
         with self._lock:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -28,10 +28,22 @@ _USER_TIMEOUT_MS = 60_000  # data that is not acknowledged for so long ends the 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Connection(RequestHandler):
-    """aiohttp's connection, known to the Connections it counts with."""
+class Seal(NamedTuple):
+    """Of a signed request (hub/plain.py): the key for its answer, its counter, the SHA-256 that its body must have.
 
-    __slots__ = ("_all", "_answered", "_head_timer", "address", "device")
+    head: fields for the head of an answer that is streamed.
+    """
+
+    key: bytes
+    counter: int
+    body: bytes
+    head: dict[str, str]
+
+
+class Connection(RequestHandler):
+    """aiohttp's connection, known to the Connections it counts with. seal: of the request in hand, if it is signed."""
+
+    __slots__ = ("_all", "_answered", "_head_timer", "address", "device", "seal")
 
     def __init__(self, server: "Connections", loop: asyncio.AbstractEventLoop, **settings: Any) -> None:
         super().__init__(server, loop=loop, **settings)
@@ -40,6 +52,7 @@ class Connection(RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self.address = ""
         self.device = 0
+        self.seal: Seal | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -171,6 +184,12 @@ class Connections(web.Server):
                 del self._devices[connection.device]
         else:
             self.strangers.leaves(connection.address)
+
+
+def connection_of(request: web.BaseRequest) -> Connection:
+    protocol = request.protocol
+    assert isinstance(protocol, Connection)
+    return protocol
 
 
 def problem(refusal: Refusal) -> web.Response:

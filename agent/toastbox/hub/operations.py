@@ -39,16 +39,16 @@ class Operations:
         except Refusal as refusal:
             raise WrongUse(refusal.title) from refusal
 
-    def invite(self, ttl_s: int, folder: str = "") -> str:
-        """A pairing code for a folder ("" for the only one)."""
+    def invite(self, ttl_s: int, folder: str = "", plain: bool = False) -> str:
+        """A pairing code for a folder ("" for the only one). plain: for a device without TLS."""
         if not 0 < ttl_s <= _MAX_TTL_S:
             raise WrongUse("a code is good for at most 7 days")
         target = find_folder(self._service, folder)
-        code: str = self._run(lambda: self._home.pairing.invite(target, ttl_s))
+        code: str = self._run(lambda: self._home.pairing.invite(target, ttl_s, plain))
         return code
 
     def devices(self) -> list[dict[str, Any]]:
-        """All devices: number, name, folder (its name), created (unix time), revoked."""
+        """All devices: number, name, folder (its name), created (unix time), revoked, plain (may do without TLS)."""
         names = {folder.number: folder.name for folder in self._journal.folders()}
         return [
             {
@@ -57,6 +57,7 @@ class Operations:
                 "folder": names[device.folder],
                 "created": device.created_s,
                 "revoked": device.revoked,
+                "plain": device.plain,
             }
             for device in self._journal.devices()
         ]
@@ -65,6 +66,12 @@ class Operations:
         """Refuse a device, given by name or number, from now on; its number."""
         device = self._find_device(name, folder)
         self._run(lambda: self._service.revoke(device))
+        return device.number
+
+    def set_plain(self, name: str, allowed: bool, folder: str = "") -> int:
+        """Let a device, given by name or number, ask without TLS, or forbid it from now on; its number."""
+        device = self._find_device(name, folder)
+        self._run(lambda: self._service.set_plain(device, allowed))
         return device.number
 
     def folders(self) -> list[dict[str, Any]]:
@@ -113,7 +120,7 @@ class Operations:
             return found[0]
         if found:
             raise WrongUse(f"several devices are called {name!r}: give the number or the folder")
-        raise WrongUse(f"no device {name!r} that could be revoked: see `toastbox devices`")
+        raise WrongUse(f"no device {name!r} that is not revoked: see `toastbox devices`")
 
 
 def _path(path: str) -> bytes:
@@ -142,6 +149,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "invite": Operations.invite,
     "devices": Operations.devices,
     "revoke": Operations.revoke,
+    "set_plain": Operations.set_plain,
     "folders": Operations.folders,
     "create_folder": Operations.create_folder,
     "prune": Operations.prune,

@@ -5,6 +5,7 @@ it; the same secret and key again, within its time, get the same answer, because
 lost.
 """
 
+import hmac
 import json
 import secrets
 import ssl
@@ -12,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from toastbox.core.pairing import encode_code
+from toastbox.core.plain import NONCE_SIZE, paired_key, prove_secret
 from toastbox.hub.clock import Clock
 from toastbox.hub.journal.base import Device, Folder, Invite, Journal
 from toastbox.hub.keys import Authority
@@ -56,11 +58,11 @@ class Pairing:
         self._clock = clock
         self._wrong = WrongSecrets(clock)
 
-    def invite(self, folder: Folder, ttl_s: int) -> str:
-        """A pairing code for a folder, good for ttl_s seconds."""
+    def invite(self, folder: Folder, ttl_s: int, plain: bool = False) -> str:
+        """A pairing code for a folder, good for ttl_s seconds. plain: its device may do without TLS, now and later."""
         secret, now_s = secrets.token_bytes(SECRET_SIZE), self._clock.now_s()
         self._journal.drop_invites(now_s)
-        self._journal.put_invite(Invite(sha256(secret).digest(), folder.number, now_s + ttl_s, b"", ""))
+        self._journal.put_invite(Invite(sha256(secret).digest(), folder.number, now_s + ttl_s, b"", "", plain))
         return encode_code(self._authority.fingerprint[:16], secret)
 
     @property
@@ -78,24 +80,53 @@ class Pairing:
             raise Refusal("pairing", 403, "the code is wrong, used or expired: get a new one")
         if invite.answer:
             return invite.answer.encode(), None
-        answer = json.dumps(self._add(invite, name, key))
+        added = self._add(invite, name, key)
+        certificate, private_key = self._authority.issue(added["device"], bytes.fromhex(added["folder"]))
+        added["ca"] = self._authority.certificate_pem.decode()
+        added["certificate"] = certificate.decode()
+        added["private_key"] = private_key.decode()
+        return self._use(invite, key, added), invite.folder
+
+    def pair_plain(self, body: bytes, proof: str, address: str) -> tuple[bytes, bytes, int | None]:
+        """As pair(), for a request that shows no secret but proves one; the key that both sides come to is second."""
+        self._wrong.check(address)
+        name, nonce = _parse_plain(body)
+        invite = self._proved(body, proof)
+        hub_nonce = secrets.token_bytes(NONCE_SIZE)
+        if invite is not None and invite.answer:
+            hub_nonce = bytes.fromhex(json.loads(invite.answer).get("nonce", ""))
+        key = paired_key(invite.secret, nonce, hub_nonce) if invite else b""
+        if invite is None or invite.expires_s <= self._clock.now_s() or invite.key not in (b"", key):
+            self._wrong.note(address)
+            raise Refusal("pairing", 403, "the code is wrong, used, expired, or not for plain HTTP: get a new one")
+        if invite.answer:
+            return invite.answer.encode(), key, None
+        added = self._add(invite, name, key) | {"nonce": hub_nonce.hex()}
+        return self._use(invite, key, added), key, invite.folder
+
+    def _proved(self, body: bytes, proof: str) -> Invite | None:
+        """The invite whose secret the request proves. There are as many as the owner made and did not use up."""
+        found = None
+        for invite in self._journal.plain_invites():
+            if hmac.compare_digest(prove_secret(invite.secret, body), proof):
+                found = invite
+        return found
+
+    def _use(self, invite: Invite, key: bytes, added: dict[str, Any]) -> bytes:
+        answer = json.dumps(added)
         self._journal.put_invite(invite._replace(key=key, answer=answer))
-        return answer.encode(), invite.folder
+        return answer.encode()
 
     def _add(self, invite: Invite, name: str, key: bytes) -> dict[str, Any]:
         folder = self._journal.read_folder(invite.folder)
         name = self._free_name(folder.number, name)
-        number = self._journal.add_device(Device(0, folder.number, name, key, self._clock.now_s(), False, ""))
-        certificate, private_key = self._authority.issue(number, folder.ident)
+        device = Device(0, folder.number, name, key, self._clock.now_s(), False, "", bool(invite.plain))
         return {
-            "device": number,
+            "device": self._journal.add_device(device),
             "name": name,
             "folder": folder.ident.hex(),
             "folder_name": folder.name,
             "epoch": str(self._journal.epoch()),
-            "ca": self._authority.certificate_pem.decode(),
-            "certificate": certificate.decode(),
-            "private_key": private_key.decode(),
         }
 
     def _free_name(self, folder: int, name: str) -> str:
@@ -113,6 +144,17 @@ def check_name(name: object) -> str:
     if not 0 < len(name.encode()) <= MAX_NAME_BYTES:
         raise bad_request(f"a name has 1 to {MAX_NAME_BYTES} bytes")
     return name
+
+
+def _parse_plain(body: bytes) -> tuple[str, bytes]:
+    try:
+        request = json.loads(body)
+        name, nonce = request["name"], bytes.fromhex(request["nonce"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise bad_request("not a pairing request") from error
+    if len(nonce) != NONCE_SIZE:
+        raise bad_request("not a pairing request")
+    return check_name(name), nonce
 
 
 def _parse(body: bytes) -> tuple[bytes, str, bytes]:

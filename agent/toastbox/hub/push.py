@@ -46,6 +46,9 @@ class Push:
     def device_revoked(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._end_device, number)
 
+    def device_changed(self, number: int) -> None:
+        self._loop.call_soon_threadsafe(self._cut, number)
+
     def _head_moved(self, folder: int, seq: int) -> None:
         if folder in self._waiting:
             self._waiting[folder] = seq

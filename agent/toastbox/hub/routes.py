@@ -24,7 +24,7 @@ from toastbox.errors import DeviceFailing, DeviceFull, HubUnreachable
 from toastbox.hub import transfer
 from toastbox.hub.ahead import Ahead
 from toastbox.hub.budget import Budget
-from toastbox.hub.connections import Connection, Connections, problem
+from toastbox.hub.connections import Connections, connection_of, problem
 from toastbox.hub.groupcommit import GroupCommit
 from toastbox.hub.history import MAX_COUNT
 from toastbox.hub.journal.base import Device
@@ -37,6 +37,7 @@ from toastbox.hub.webhooks import Webhooks, parse_hook
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+Prove = Callable[[web.BaseRequest], Awaitable[Device]]  # the device that asks, or Refusal
 _BUDGET_BYTES = 160 << 20
 _READ_THREADS = 4
 _SMALL_JSON = 16 << 10
@@ -76,9 +77,18 @@ class Routes:
         self._threads = ThreadPoolExecutor(_READ_THREADS, "reader")
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The answer to any request. Nothing but a Refusal's own words reaches a peer."""
+        """The answer to a request over TLS."""
+        response = await self.answer(request, ROUTES, self._authenticate)
+        if not response.prepared:
+            response.headers["Accept-Encoding"] = CODING  # what a request's body may be (RFC 9110, 12.5.3)
+        return response
+
+    async def answer(
+        self, request: web.BaseRequest, table: "dict[tuple[str, str], Route]", prove: Prove
+    ) -> web.StreamResponse:
+        """The answer to any request of a table. Nothing but a Refusal's own words reaches a peer."""
         try:
-            return await self._answer(request)
+            return await self._answer(request, table, prove)
         except Refusal as refusal:
             return self._refuse(request, refusal)
         except DeviceFull:
@@ -94,34 +104,33 @@ class Routes:
             _log.exception("a request failed")
             return self._refuse(request, Refusal("internal", 500, "the hub failed to answer"))
         finally:
-            _connection(request).answered()
+            connection_of(request).answered()
 
     def close(self) -> None:
         self._threads.shutdown()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        route = _ROUTES.get((request.method, request.path))
+    async def _answer(
+        self, request: web.BaseRequest, table: "dict[tuple[str, str], Route]", prove: Prove
+    ) -> web.StreamResponse:
+        route = table.get((request.method, request.path))
         if route is None:
             raise not_found("there is no such request")
-        device = None if route.open else self._authenticate(request)
+        device = None if route.open else await prove(request)
         limit = min(route.max_body, self._max_body)
         length = request.content_length
         if (length or 0) > limit:
             raise too_large(f"the body may have {limit} bytes")
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        response = await (route.answer(self, request) if route.open else route.answer(self, request, device))
-        if not response.prepared:
-            response.headers["Accept-Encoding"] = CODING  # what a request's body may be (RFC 9110, 12.5.3)
-        return response
+        return await (route.answer(self, request) if route.open else route.answer(self, request, device))
 
-    def _authenticate(self, request: web.BaseRequest) -> Device:
+    async def _authenticate(self, request: web.BaseRequest) -> Device:
         values = request.headers.getall("Authorization", [])
         claimed = parse_authorization(values[0]) if len(values) == 1 else None
         if claimed is None:
             raise unauthorized()
         device = self._service.authenticate(*claimed)
-        self.connections.claim(_connection(request), device.number)
+        self.connections.claim(connection_of(request), device.number)
         self._webhooks.awake(device.number)
         return device
 
@@ -138,7 +147,7 @@ class Routes:
 
     async def _pair(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await transfer.read_body(request, MAX_PAIR_BODY)
-        address = _connection(request).address
+        address = connection_of(request).address
         answer = await self._writer.submit(lambda: self._service.pair(self._pairing, body, address))
         return web.Response(body=answer, content_type="application/json")
 
@@ -209,7 +218,7 @@ class Routes:
         try:
             head = self._service.journal.read_folder(device.folder).head
             subscriber.tell_head((self._service.epoch, head))
-            response = web.StreamResponse(headers=_EVENT_HEADERS)
+            response = web.StreamResponse(headers=transfer.stream_head(request, **_EVENT_HEADERS))
             with transfer.answering(request):
                 await response.prepare(request)
                 await transfer.write(response, RETRY + subscriber.take())
@@ -220,7 +229,7 @@ class Routes:
             self._subscribers.remove(subscriber)
 
     async def _put_webhook(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
-        hook = parse_hook(await transfer.read_body(request, _SMALL_JSON), _connection(request).address)
+        hook = parse_hook(await transfer.read_body(request, _SMALL_JSON), connection_of(request).address)
         return await self._set_hook(device, json.dumps(hook))
 
     async def _delete_webhook(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
@@ -249,7 +258,7 @@ class Routes:
         return _json({"seq": await self._writer.submit(lambda: work(device.folder, device.number, path, seq))})
 
 
-_ROUTES = {
+ROUTES = {
     ("POST", "/v1/pair"): Route(Routes._pair, MAX_PAIR_BODY, open=True),
     ("GET", "/v1/certificate"): Route(Routes._certificate, open=True),
     ("GET", "/v1/folder"): Route(Routes._folder),
@@ -269,12 +278,6 @@ _ROUTES = {
     ("GET", "/v1/versions"): Route(Routes._versions),
     ("POST", "/v1/restore"): Route(Routes._restore, _SMALL_JSON),
 }
-
-
-def _connection(request: web.BaseRequest) -> Connection:
-    protocol = request.protocol
-    assert isinstance(protocol, Connection)
-    return protocol
 
 
 def _json(value: dict[str, Any]) -> web.Response:

@@ -14,13 +14,14 @@ from toastbox import __version__
 from toastbox.announce import Presence
 from toastbox.config import HubSettings
 from toastbox.errors import WrongUse
-from toastbox.hub.connections import Connections
+from toastbox.hub.connections import Connections, Handler
 from toastbox.hub.control import ControlServer
 from toastbox.hub.door import Door
 from toastbox.hub.groupcommit import GroupCommit
 from toastbox.hub.home import Home
 from toastbox.hub.keys import server_context, webhook_context
 from toastbox.hub.operations import Operations
+from toastbox.hub.plain import PlainRoutes
 from toastbox.hub.prune import Pruner
 from toastbox.hub.push import Push
 from toastbox.hub.routes import Routes
@@ -49,17 +50,15 @@ class HubServer:
         self.subscribers = Subscribers()
         self._webhooks = Webhooks(webhook_context(home.authority.certificate_pem), service.clock)
         self._routes = Routes(service, home.pairing, self.writer, self.subscribers, self._webhooks, settings.max_body)
-        self.connections = Connections(
-            self._routes.handle,
-            loop,
-            settings.max_connections,
-            settings.max_connections_per_device,
-            settings.header_timeout_s,
-        )
+        self.connections = self._connections(self._routes.handle)
         self._routes.connections = self.connections
-        service.listeners.append(Push(service, loop, self.subscribers, self._webhooks, self.connections.cut))
+        plain = PlainRoutes(self._routes, service, home.pairing, self.writer, self._webhooks)
+        self._plain_connections = plain.connections = self._connections(plain.handle)
+        service.listeners.append(Push(service, loop, self.subscribers, self._webhooks, self._cut))
         self._control = ControlServer(home.path, Operations(home, self.writer.call))
         self._server: asyncio.Server | None = None
+        self._plain_server: asyncio.Server | None = None
+        self.plain_port = 0
         self._pruning: asyncio.Task[None] | None = None
         self._presence: Presence | None = None
 
@@ -82,6 +81,7 @@ class HubServer:
             )
         except OSError as error:
             raise WrongUse(f"cannot listen at {listen}: {error.strerror}") from error
+        await self._listen_plain()
         await self._control.start()
         if self._settings.prune_interval_s:
             self._pruning = asyncio.create_task(self._prune_always())
@@ -95,17 +95,45 @@ class HubServer:
         """Answer what has been asked, end all connections, flush."""
         if self._pruning is not None:
             self._pruning.cancel()
-        if self._server is not None:
-            self._server.close()
+        for listening in (self._server, self._plain_server):
+            if listening is not None:
+                listening.close()
         if self._presence is not None:
             await self._presence.stop()
         await self._control.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S):
-                await self.connections.end()
+                await asyncio.gather(self.connections.end(), self._plain_connections.end())
         await self._webhooks.close()
         await asyncio.to_thread(self.writer.stop)
         self._routes.close()
+
+    def _connections(self, handler: Handler) -> Connections:
+        settings = self._settings
+        return Connections(
+            handler,
+            asyncio.get_running_loop(),
+            settings.max_connections,
+            settings.max_connections_per_device,
+            settings.header_timeout_s,
+        )
+
+    def _cut(self, device: int) -> None:
+        self.connections.cut(device)
+        self._plain_connections.cut(device)
+
+    async def _listen_plain(self) -> None:
+        """Only where the owner says so; who is let in there, too."""
+        listen = self._settings.listen_plain
+        if not listen:
+            return
+        try:
+            door = Door(_listening(*parse_address(listen)), self._plain_connections.strangers)
+            loop = asyncio.get_running_loop()
+            self._plain_server = await loop.create_server(self._plain_connections, sock=door, backlog=_BACKLOG)
+        except OSError as error:
+            raise WrongUse(f"cannot listen at {listen}: {error.strerror}") from error
+        self.plain_port = int(self._plain_server.sockets[0].getsockname()[1])
 
     def _offer(self, port: int) -> Service:
         """What is said on the LAN: which hub this is, for which folders."""
@@ -129,8 +157,8 @@ class HubServer:
 def run(data: Path, settings: HubSettings, restored: bool = False) -> None:
     """Run a hub until SIGTERM or SIGINT. Prints one line when it listens: URL and certificate fingerprint.
 
-    Raises SafetyRefused (another hub works on the data folder), WrongUse (cannot listen), DeviceFull,
-    DeviceFailing.
+    A second one if it listens without TLS, too. Raises SafetyRefused (another hub works on the data folder), WrongUse
+    (cannot listen), DeviceFull, DeviceFailing.
     """
     sys.setswitchinterval(_SWITCH_S)  # the writing thread must not wait 5 ms for the loop after each flush
     _raise_file_limit()
@@ -161,6 +189,9 @@ async def _serve(home: Home, settings: HubSettings) -> None:
         host, _ = parse_address(settings.listen)
         address = show_address(host or "localhost", port)
         print(f"https://{address} {home.authority.fingerprint.hex()}", flush=True)
+        if server.plain_port:
+            host, _ = parse_address(settings.listen_plain)
+            print(f"http://{show_address(host or 'localhost', server.plain_port)} plain", flush=True)
         await ended.wait()
 
 

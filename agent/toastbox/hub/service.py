@@ -51,6 +51,9 @@ class Listener(Protocol):
 
     def device_revoked(self, number: int) -> None: ...
 
+    def device_changed(self, number: int) -> None:
+        """What it may do has changed: its connections are to be judged anew."""
+
 
 class CursorAhead(Refusal):
     """A device has seen more of this epoch than the journal holds: the journal has gone back in time."""
@@ -79,6 +82,10 @@ class HubService:
     def authenticate(self, number: int, token: str) -> Device:
         """The device that proves to be that number. Raises Refusal."""
         return self._devices.authenticate(number, token)
+
+    def device(self, number: int) -> Device | None:
+        """The device of that number, which has proved nothing yet."""
+        return self._devices.find(number)
 
     def folder(self, device: Device) -> dict[str, Any]:
         """What `GET /v1/folder` tells."""
@@ -187,6 +194,16 @@ class HubService:
         self._after_flush.append(lambda listener: listener.device_revoked(device.number))
         self.note_peers(device.folder)
 
+    def set_plain(self, device: Device, allowed: bool) -> None:
+        """Writes. Whether the device may ask without TLS (hub/plain.py); what it has open ends."""
+        self.journal.set_plain(device.number, allowed)
+        self._changed.add(device.number)
+        self._after_flush.append(lambda listener: listener.device_changed(device.number))
+
+    def raise_counter(self, device: Device, ceiling: int) -> None:
+        """Writes. No counter up to this one is taken from the device after a restart."""
+        self.journal.raise_counter(device.number, ceiling)
+
     def pair(self, pairing: Pairing, body: bytes, address: str) -> bytes:
         """Writes. The answer to a pairing request; a new device is told to the others after the flush."""
         answer, folder = pairing.pair(body, address)
@@ -194,6 +211,14 @@ class HubService:
             self.note_peers(folder)
             self.flush()
         return answer
+
+    def pair_plain(self, pairing: Pairing, body: bytes, proof: str, address: str) -> tuple[bytes, bytes]:
+        """Writes. As pair(), for a request without TLS; the answer and the new device's key."""
+        answer, key, folder = pairing.pair_plain(body, proof, address)
+        if folder is not None:
+            self.note_peers(folder)
+            self.flush()
+        return answer, key
 
     def note_peers(self, folder: int) -> None:
         """Writes. The folder's devices have changed: say so after the flush."""

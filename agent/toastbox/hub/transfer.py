@@ -20,6 +20,7 @@ from toastbox.core.bundle import BundleReader, chunk_head, missing_head
 from toastbox.core.errors import WireError
 from toastbox.core.wire import MAX_BUNDLE, MAX_CHUNK
 from toastbox.hub.chunks.base import Buffer
+from toastbox.hub.connections import connection_of
 from toastbox.hub.groupcommit import GroupCommit
 from toastbox.hub.journal.base import Device
 from toastbox.hub.refusal import bad_request, too_large
@@ -33,6 +34,13 @@ FETCH_BYTES = 3 << 20
 _PIECE_BYTES = 256 << 10
 _BATCH_BYTES = 1 << 20
 _BATCH_CHUNKS = 1024
+_BUNDLE_HEADERS = {"Content-Type": "application/octet-stream"}
+
+
+def stream_head(request: web.BaseRequest, **fields: str) -> dict[str, str]:
+    """Fields for the head of an answer that is streamed."""
+    seal = connection_of(request).seal
+    return fields | seal.head if seal else fields
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
@@ -95,7 +103,7 @@ async def send_bundle(
     request: web.BaseRequest, chunks: Iterator[tuple[bytes, Buffer | None]], threads: ThreadPoolExecutor
 ) -> web.StreamResponse:
     """Answer with a bundle of chunks, whose iterator is only used on threads."""
-    response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+    response = web.StreamResponse(headers=stream_head(request, **_BUNDLE_HEADERS))
     loop = asyncio.get_running_loop()
     records = pack(chunks) if accepts(request) else _records(chunks)
     piece = await loop.run_in_executor(threads, _gather, records)
@@ -146,12 +154,18 @@ def _gather(records: Iterator[list[Part]]) -> bytes:
 
 
 async def _pieces(request: web.BaseRequest, limit: int) -> AsyncIterator[bytes]:
-    """The body as it arrives."""
+    """The body as it arrives. At its end it is refused if it was to have another hash."""
     size, content = 0, request.content
+    seal = connection_of(request).seal
+    hashed = hashlib.sha256()
     while True:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             piece = await content.readany()
+        if seal is not None:
+            hashed.update(piece)
         if not piece:
+            if seal is not None and hashed.digest() != seal.body:
+                raise bad_request("the body is not the one that was signed")
             return
         size += len(piece)
         if size > limit:

@@ -41,7 +41,10 @@ class Folder(NamedTuple):
 
 
 class Device(NamedTuple):
-    """A paired device. key: 32 bytes; hook: where to post heads (JSON of hub/push.py) or ""."""
+    """A paired device. key: 32 bytes; hook: where to post heads (JSON of hub/push.py) or "".
+
+    plain: whether it may ask without TLS; counter: none that it used so is higher (hub/plain.py).
+    """
 
     number: int
     folder: int
@@ -50,16 +53,22 @@ class Device(NamedTuple):
     created_s: int
     revoked: bool
     hook: str
+    plain: bool = False
+    counter: int = 0
 
 
 class Invite(NamedTuple):
-    """A pairing code that was given out. secret: SHA-256 of it; answer: what its first use was told."""
+    """A pairing code that was given out. secret: SHA-256 of it; answer: what its first use was told.
+
+    plain: 1 when it may be used without TLS.
+    """
 
     secret: bytes
     folder: int
     expires_s: int
     key: bytes
     answer: str
+    plain: int = 0
 
 
 class JournalWriter(Protocol):
@@ -156,9 +165,17 @@ class Registry(Protocol):
 
     def set_hook(self, number: int, hook: str) -> None: ...
 
+    def set_plain(self, number: int, allowed: bool) -> None: ...
+
+    def raise_counter(self, number: int, ceiling: int) -> None:
+        """It never sinks."""
+
     def put_invite(self, invite: Invite) -> None: ...
 
     def invite(self, secret: bytes) -> Invite | None: ...
+
+    def plain_invites(self) -> list[Invite]:
+        """Those that may be used without TLS."""
 
     def drop_invites(self, now_s: int) -> None:
         """Forget invites that have expired."""

@@ -7,7 +7,8 @@ from toastbox.hub.journal.base import Device, Folder, Invite
 from toastbox.hub.journal.connect import Readers
 from toastbox.hub.journal.reading import FOLDER
 
-_DEVICE = "SELECT number, folder, name, key, created_s, revoked, hook FROM device"
+_DEVICE = "SELECT number, folder, name, key, created_s, revoked, hook, plain, counter FROM device"
+_INVITE = "SELECT secret, folder, expires_s, key, answer, plain FROM invite"
 _TAKEN = "SELECT 1 FROM device WHERE folder = ? AND name = ? AND revoked = 0"
 
 
@@ -37,8 +38,8 @@ class SqliteRegistry:
     def add_device(self, device: Device) -> int:
         """A new device is one more peer for the others: the folder's peers counter grows."""
         cursor = self._writing().execute(
-            "INSERT INTO device (folder, name, key, created_s, hook) VALUES (?, ?, ?, ?, ?)",
-            (device.folder, device.name, device.key, device.created_s, device.hook),
+            "INSERT INTO device (folder, name, key, created_s, hook, plain) VALUES (?, ?, ?, ?, ?, ?)",
+            (device.folder, device.name, device.key, device.created_s, device.hook, device.plain),
         )
         self._peers_changed(device.folder)
         return int(cursor.lastrowid or 0)
@@ -56,15 +57,21 @@ class SqliteRegistry:
     def set_hook(self, number: int, hook: str) -> None:
         self._writing().execute("UPDATE device SET hook = ? WHERE number = ?", (hook, number))
 
+    def set_plain(self, number: int, allowed: bool) -> None:
+        self._writing().execute("UPDATE device SET plain = ? WHERE number = ?", (allowed, number))
+
+    def raise_counter(self, number: int, ceiling: int) -> None:
+        self._writing().execute("UPDATE device SET counter = max(counter, ?) WHERE number = ?", (ceiling, number))
+
     def put_invite(self, invite: Invite) -> None:
-        self._writing().execute("INSERT OR REPLACE INTO invite VALUES (?, ?, ?, ?, ?)", invite)
+        self._writing().execute("INSERT OR REPLACE INTO invite VALUES (?, ?, ?, ?, ?, ?)", invite)
 
     def invite(self, secret: bytes) -> Invite | None:
-        found = self._readers.get().execute(
-            "SELECT secret, folder, expires_s, key, answer FROM invite WHERE secret = ?", (secret,)
-        )
-        row = found.fetchone()
+        row = self._readers.get().execute(f"{_INVITE} WHERE secret = ?", (secret,)).fetchone()
         return Invite._make(row) if row else None
+
+    def plain_invites(self) -> list[Invite]:
+        return [Invite._make(row) for row in self._readers.get().execute(f"{_INVITE} WHERE plain = 1")]
 
     def drop_invites(self, now_s: int) -> None:
         self._writing().execute("DELETE FROM invite WHERE expires_s <= ?", (now_s,))
@@ -73,6 +80,6 @@ class SqliteRegistry:
         self._writing().execute("UPDATE folder SET peers = peers + 1 WHERE number = ?", (folder,))
 
 
-def _device(row: tuple[int, int, str, bytes, int, int, str]) -> Device:
-    number, folder, name, key, created_s, revoked, hook = row
-    return Device(number, folder, name, key, created_s, bool(revoked), hook)
+def _device(row: tuple[int, int, str, bytes, int, int, str, int, int]) -> Device:
+    number, folder, name, key, created_s, revoked, hook, plain, counter = row
+    return Device(number, folder, name, key, created_s, bool(revoked), hook, bool(plain), counter)

@@ -72,6 +72,11 @@ STEPS = (
         chunks BLOB NOT NULL,
         UNIQUE (folder, content));
     """,
+    """
+    ALTER TABLE device ADD COLUMN plain INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE device ADD COLUMN counter INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE invite ADD COLUMN plain INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

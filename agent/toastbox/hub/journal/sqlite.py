@@ -30,6 +30,7 @@ _SUPERSEDED = """
     LEFT JOIN current AS c ON c.folder = j.folder AND c.key = j.key AND c.seq = j.seq
     WHERE j.folder = ? AND j.seq = ? AND c.seq IS NULL"""
 _LIST_USED = "SELECT 1 FROM journal WHERE folder = ? AND content = ? AND pieces > 1 LIMIT 1"
+_COUNTERS_LOST = 1 << 32  # of signed requests, more than any device has used since the backup was made
 _LOOKUP = 256  # keys in one query
 _SEEN_LIMIT = 8192  # remembered paths between two range queries; more are looked up again
 
@@ -133,10 +134,11 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
         self._reset()
 
     def new_epoch(self, heads: dict[bytes, int]) -> None:
-        """Old sequence numbers stay used up: a head only ever grows."""
+        """Old sequence numbers stay used up: a head only ever grows. So do counters of signed requests."""
         self.rollback()
         connection = self._writing()
         connection.execute("UPDATE setting SET value = ? WHERE name = 'epoch'", (random_epoch(),))
+        connection.execute("UPDATE device SET counter = counter + ?", (_COUNTERS_LOST,))
         raise_head = "UPDATE folder SET head = max(head, ?) WHERE ident = ?"
         connection.executemany(raise_head, [(seq, ident) for ident, seq in heads.items()])
         self.flush()
