@@ -49,8 +49,12 @@ TASKS = (
     Task("rsync -z", "releases", "rsync", partial(releases.session, releases.compressing_rsync)),
     Task("lsyncd", "latency", "lsyncd", latency_peers.lsyncd_session),
     Task("unison", "latency", "unison", latency_peers.unison_session),
+    Task("toastbox", "rest", "", partial(sessions.rest_session, ours.open_pair)),
+    Task("syncthing", "rest", "syncthing", partial(sessions.rest_session, syncthing.open_pair)),
 )
+LONG = ("rest",)  # only when asked for by this name
 NAMES = sorted({task.session for task in TASKS} | {task.system for task in TASKS})
+USUAL = [name for name in NAMES if name not in LONG]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -74,7 +78,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _chosen(only: Sequence[str], without: Sequence[str]) -> list[Task]:
-    return [task for task in TASKS if {task.session, task.system} & set(only) and task.package not in without]
+    """By session or system; a long one by its own name alone."""
+    found = [task for task in TASKS if task.session in only or (task.system in only and task.session not in LONG)]
+    return [task for task in found if task.package not in without]
 
 
 def _measure_all(tasks: list[Task], scale: Scale, work: Path) -> tuple[dict[str, Figures], dict[str, str]]:
@@ -98,7 +104,7 @@ def _measure_all(tasks: list[Task], scale: Scale, work: Path) -> tuple[dict[str,
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, nothing judged")
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=f"of {NAMES}")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=USUAL, metavar="NAME", help=f"of {NAMES}")
     parser.add_argument("--without", nargs="+", choices=PEERS, default=(), metavar="PEER", help=f"of {PEERS}")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure here")
     parser.add_argument("--work", type=Path, help="where the loop files go (the temporary folder)")

@@ -1,9 +1,9 @@
-"""The two sessions every pair goes through, and the figures they give.
+"""The sessions a pair goes through, and the figures they give.
 
-Tree session, direct: B waits, A's program is started on a full folder; then new small files, a minute of
-nothing, the large file. Edit session, through relays: the large file, one byte inserted, pieces
-overwritten, and the bytes of each leg. Figures are a flat dictionary of numbers; the unit is the end of the
-name.
+Tree session, direct: B waits, A's program is started on a full folder; then new small files, a minute of nothing, the
+large file. Edit session, through relays: the large file, one byte inserted, pieces overwritten, and the bytes of each
+leg. Rest session: the full folder in sync, and ten minutes of nothing. Figures are a flat dictionary of numbers; the
+unit is the end of the name.
 """
 
 import time
@@ -55,6 +55,21 @@ def edit_session(system: System, work: Path, scale: Scale) -> Figures:
         sampler.sample()
         figures |= {f"edit_{name}": value for name, value in _peaks(sampler).items()}
     return figures
+
+
+def rest_session(system: System, work: Path, scale: Scale) -> Figures:
+    """What two agents with a full folder, and what is between them, do while nothing happens for long."""
+    with system(work, relayed=False) as pair:
+        manifest = fill_tree(pair.a.folder, scale)
+        pair.start_receiver()
+        pair.start_sender()
+        watch.wait_tree(pair.b.folder, manifest, pair.processes, TREE_TIMEOUT_S)
+        time.sleep(SETTLE_S)
+        found = {f"rest_{name[5:]}": value for name, value in _idle(pair, scale.rest_s).items()}
+        pair.processes.check()
+    return found | {
+        f"{name}_per_min": value * 60 / scale.rest_s for name, value in found.items() if name.endswith("wakeups")
+    }
 
 
 def _first_sync(pair: Pair, manifest: Manifest, sampler: Sampler) -> Figures:

@@ -30,6 +30,7 @@ class Scale:
     latency_files: int
     idle_s: float
     saves_s: float
+    rest_s: float
 
     @property
     def sigma(self) -> float:
@@ -37,8 +38,8 @@ class Scale:
         return math.sqrt(2 * math.log(self.total_bytes / self.files / MEDIAN_BYTES))
 
 
-FULL = Scale(20_000, 136_000_000, 256 << 20, 100, 30, 60.0, 10.0)
-QUICK = Scale(2_000, 13_600_000, 32 << 20, 100, 10, 10.0, 2.0)
+FULL = Scale(20_000, 136_000_000, 256 << 20, 100, 30, 60.0, 10.0, 600.0)
+QUICK = Scale(2_000, 13_600_000, 32 << 20, 100, 10, 10.0, 2.0, 60.0)
 
 
 @dataclass(frozen=True)
