@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 import time
+from binascii import hexlify
 
 import start
 
@@ -15,6 +16,7 @@ from toastbox.core import console as core
 from toastbox.core import console_settings
 from toastbox.core.auth import equal
 from toastbox.core.errors import WireError
+from toastbox.core.pairing import decode_code
 from toaster.http import Refused
 
 JOIN_MS = 25000
@@ -35,6 +37,12 @@ PUSHES = "hook", "events", "none"
 def _check_push(text):
     if text not in PUSHES:
         raise ValueError("push is one of hook, events, none")
+    return text
+
+
+def _check_announce(text):
+    if text not in ("self", "none"):
+        raise ValueError("announce is one of self, none")
     return text
 
 
@@ -80,6 +88,7 @@ OWN = {
     ),
     "only": (_check_patterns, "", False, "patterns with commas between: all else is left alone"),
     "append": (_check_patterns, "", False, "patterns of logs that only grow"),
+    "announce": (_check_announce, "none", False, "self or none: whether others on the LAN find this board"),
     "push": (_check_push, "hook", False, "hook, events or none: how the hub tells of changes"),
     "safety": (_check_seconds, "900", False, "seconds until the hub is asked unasked"),
     "scan": (_check_seconds, "10", False, "seconds between looks at the folder"),
@@ -191,11 +200,9 @@ class Console:
         if settings.get("device"):
             raise Answered("this board is paired: unpair comes first", core.REFUSED)
         url = console_settings.check("hub", args.get("hub", "")) or self._get("hub")
-        if not url:
-            raise Answered("set hub https://HOST:PORT comes first", core.FAILED)
         if not program.network.address:
             raise Answered("there is no network yet: " + program.network.state, core.FAILED)
-        host, port, plain = _place(url)
+        host, port, plain = _place(url or _find(args["code"]))
         if plain:
             from toaster.plain_pairing import pair
         else:
@@ -209,7 +216,7 @@ class Console:
 
     def do_unpair(self, args):
         settings = self._program.settings
-        for name in ("device", "key", "certificate", "folder"):
+        for name in ("device", "key", "certificate", "folder", "hub_id"):
             settings.pop(name, None)
         self._program.save()
         self._program.open()
@@ -318,6 +325,16 @@ class Console:
         for name in os.listdir("conf"):
             _quietly("conf/" + name)
         self._program.starts.reset()
+
+
+def _find(code):
+    """URL of the hub that made the code."""
+    from toaster.search import FIRST_WAIT_MS, find
+
+    places = find(hexlify(decode_code(code)[0]).decode(), FIRST_WAIT_MS)
+    if not places:
+        raise Answered("the hub is not found on this network: set hub https://HOST:PORT", core.FAILED)
+    return "https://%s:%d" % places[0]
 
 
 class Answered(Exception):

@@ -28,6 +28,7 @@ def pair(code, host, port, name, buffer):
     return {
         "hub": host,
         "port": port,
+        "hub_id": hexlify(fingerprint).decode(),
         "device": answer["device"],
         "name": answer["name"],
         "folder": answer["folder"],

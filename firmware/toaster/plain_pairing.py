@@ -32,7 +32,8 @@ class Pairer(Connection):
 
 def pair(code, host, port, name, buffer):
     """Settings of a paired device. Raises CodeError, BadPeer (not the hub of the code), Refused, OSError."""
-    secret = hashlib.sha256(decode_code(code)[1]).digest()
+    fingerprint, secret = decode_code(code)
+    secret = hashlib.sha256(secret).digest()
     nonce = os.urandom(NONCE_SIZE)
     body = json.dumps({"name": name, "nonce": hexlify(nonce).decode()}).encode()
     head = "Authorization: Toastbox-Pair %s\r\n" % prove_secret(secret, body)
@@ -50,6 +51,7 @@ def pair(code, host, port, name, buffer):
     return {
         "hub": host,
         "port": port,
+        "hub_id": hexlify(fingerprint).decode(),
         "device": told["device"],
         "name": told["name"],
         "folder": told["folder"],

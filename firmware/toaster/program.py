@@ -27,6 +27,8 @@ LINGER_MS = 5000  # a connection to the hub that is not used costs a TLS session
 TRIAL_MS = 900000
 SAFE_MS = 1800000
 SHORTAGES = 3
+ANNOUNCE_AGAIN_MS = 60000
+LOST = 3  # failures in a row after which the hub is looked for elsewhere
 MAX_LINES = 20
 
 
@@ -73,11 +75,12 @@ class Program:
         self.network = network(self.settings)
         self.serial = Serial(self, self.poller)
         self.lines = []
-        self.engine = self.hook = self.events = None
+        self.engine = self.hook = self.events = self.lan = None
         self.trouble = ""
         self.syncs = self.hints = 0
         self._attached = False
-        self._shortages = 0
+        self._shortages = self._lost = 0
+        self._moved = False
         self._update_seen = None
         self._close_at = 0
         self.open()
@@ -100,6 +103,7 @@ class Program:
 
     def close(self):
         self._detach()
+        self._leave()
         if self.hook is not None:
             self.hook.close()
         if self.engine is not None:
@@ -114,9 +118,11 @@ class Program:
         now = self.clock.now()
         if self.network.turn(now):
             self._detach()
+            self._leave()
             self.pace.hint(now)
         if self.engine is not None and self.network.address:
             self._work(now)
+            self._announce(now)
         elif self.starts.safe and now >= SAFE_MS:
             self.starts.again()
             self.starts.reset()
@@ -146,9 +152,15 @@ class Program:
             if self.trouble:
                 self._note("well again")
             self.trouble = ""
-            self._shortages = 0
+            self._shortages = self._lost = 0
+            if self._moved:
+                self._moved = False
+                self.save()
         except (OSError, Refused, WireError) as error:
+            self._lost = self._lost + 1 if isinstance(error, OSError) else 0
             self._fail("%s: %s" % (type(error).__name__, error))
+            if self._lost >= LOST:
+                self._search()
         except MemoryError:
             self._shortages += 1
             if self._shortages >= SHORTAGES:
@@ -164,6 +176,17 @@ class Program:
         gc.collect()
         self.engine.reopen()
         self.pace.failed(self.clock.now())
+
+    def _search(self):
+        """The hub may have another address. It is kept when it has proved to be the hub there."""
+        from toaster.search import follow
+
+        try:
+            if follow(self.settings):
+                self._moved = True
+                self._note("the hub may be at %s:%d" % (self.settings["hub"], self.settings["port"]))
+        except (OSError, MemoryError):
+            pass  # that is tried again, too
 
     def _sync(self):
         if not self.pace.hinted:
@@ -205,6 +228,30 @@ class Program:
         now = self.clock.now()
         self.pace.scanned(now, self.engine.soon, now - before)
 
+    # --- the LAN
+
+    def _announce(self, now):
+        """Be found by others (announce.py), where the settings say so and the port can be had."""
+        try:
+            if self.lan is not None:
+                self.lan.turn(now)
+            elif self.settings.get("announce") == "self" and now >= self._announce_at and self.syncs:
+                self._announce_at = now + ANNOUNCE_AGAIN_MS
+                from toaster.announce import Announcer
+
+                address = self.network.address
+                self.lan = Announcer(self.settings, address, self.poller, now, random.random)
+        except (OSError, MemoryError) as error:
+            self._note("not announced: %s" % (error or "no memory"))
+            self._leave()
+            self._announce_at = now + ANNOUNCE_AGAIN_MS
+
+    def _leave(self):
+        if self.lan is not None:
+            lan, self.lan = self.lan, None
+            lan.close()
+        self._announce_at = 0
+
     # --- what comes
 
     def _attach(self):
@@ -230,6 +277,8 @@ class Program:
     def _wait_ms(self):
         now = self.clock.now()
         wait = min(self.network.wait_ms(), self.serial.wait_ms(now))
+        if self.lan is not None:
+            wait = min(wait, self.lan.wait_ms(now))
         if self.engine is not None and self.network.address:
             wait = min(wait, self.pace.wait_ms(now))
             if self.engine.remote.connection.stream is not None:
@@ -247,6 +296,12 @@ class Program:
     def _hear(self, source, now):
         if self.events is not None and source is self.events.stream:
             self._hear_events(now)
+            return
+        if self.lan is not None and source is self.lan.stream:
+            try:
+                self.lan.ready(now)
+            except OSError:
+                self._leave()
             return
         if self.hook is not None:
             told = self.hook.ready(source, now, (self.engine.state.epoch, self.engine.state.cursor))
@@ -288,6 +343,7 @@ class Program:
             "network": self.network.state,
             "address": self.network.address,
             "push": self.settings.get("push", "hook"),
+            "announced": self.lan.name if self.lan else "",
             "trouble": self.trouble,
             "syncs": self.syncs,
             "hints": self.hints,

@@ -118,8 +118,9 @@ def bundle(*datas: bytes) -> bytes:
 class Running:
     """A hub that serves on a thread. home: its data folder; port: on 127.0.0.1."""
 
-    def __init__(self, home: Home, settings: HubSettings) -> None:
+    def __init__(self, home: Home, settings: HubSettings, at: str) -> None:
         self.home = home
+        self._at = at
         self.service = home.service
         self._settings = settings
         self._ready = threading.Event()
@@ -142,15 +143,15 @@ class Running:
         self._ended = asyncio.Event()
         self.loop = asyncio.get_running_loop()
         self.server = HubServer(self.home, self._settings)
-        self.port = await self.server.start("127.0.0.1:0")
+        self.port = await self.server.start(self._at)
         self._ready.set()
         await self._ended.wait()
         await self.server.stop()
 
 
 @contextlib.contextmanager
-def running(data: Path, **settings: Any) -> Iterator[Running]:
-    hub = Running(Home(str(data)), HubSettings(**settings))
+def running(data: Path, at: str = "127.0.0.1:0", **settings: Any) -> Iterator[Running]:
+    hub = Running(Home(str(data)), HubSettings(**settings), at)
     try:
         yield hub
     finally:

@@ -71,6 +71,12 @@ class Program:
         with open(f"/proc/{self._process.pid}/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 
+    def say(self) -> None:
+        """A line on its standard input: go on."""
+        assert self._process.stdin
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
     def leave(self) -> None:
         if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()

@@ -136,7 +136,7 @@ SETTINGS = {
 }
 
 # What a microcontroller has beyond these (firmware/toaster/console.py), for clients that check what they send.
-OF_TOASTERS = ("only", "append", "push", "safety", "scan")
+OF_TOASTERS = ("only", "append", "announce", "push", "safety", "scan")
 
 
 def names() -> list[str]:
