@@ -59,6 +59,8 @@ class Presence:
         self._zeroconf: AsyncZeroconf | None = None
         self._info: AsyncServiceInfo | None = None
         self._browser: AsyncServiceBrowser | None = None
+        self._others: dict[str, tuple[Service, str]] = {}
+        self._other_infos: dict[str, AsyncServiceInfo] = {}
         self._unresolved: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -73,6 +75,16 @@ class Presence:
         await asyncio.sleep(0)
         async with self._turn:
             return
+
+    def offer(self, key: str, service: Service, address: str) -> None:
+        """Announce a service of another, who cannot, at its address, until withdraw(key)."""
+        if self._others.get(key) != (service, address):
+            self._others[key] = service, address
+            self._spawn(self._renew(key))
+
+    def withdraw(self, key: str) -> None:
+        if self._others.pop(key, None) is not None:
+            self._spawn(self._renew(key))
 
     async def stop(self) -> None:
         """Say goodbye, but not for long."""
@@ -99,6 +111,8 @@ class Presence:
                 self._zeroconf = open_zeroconf()
                 if self._service is not None:
                     await self._register(self._zeroconf, self._service)
+                for key in list(self._others):
+                    await self._register_other(self._zeroconf, key)
                 if self._on_found is not None:
                     self._browse(self._zeroconf)
                 self.trouble = ""
@@ -107,17 +121,29 @@ class Presence:
                 await self._close()
 
     async def _register(self, zeroconf: "AsyncZeroconf", service: Service) -> None:
-        from zeroconf.asyncio import AsyncServiceInfo
-
-        self._info = AsyncServiceInfo(
-            SERVICE_TYPE,
-            f"{instance_label(service)}.{SERVICE_TYPE}",
-            port=service.port,
-            properties=txt_of(service),
-            parsed_addresses=list(joined(announced(self._own))),
-        )
+        self._info = _info_of(service, list(joined(announced(self._own))))
         await zeroconf.async_register_service(self._info, allow_name_change=True)
         self.name = self._info.name.removesuffix("." + SERVICE_TYPE)
+
+    async def _renew(self, key: str) -> None:
+        """Bring what is announced for another in line with what was asked for."""
+        async with self._turn:
+            zeroconf, info = self._zeroconf, self._other_infos.pop(key, None)
+            if zeroconf is None:
+                return
+            try:
+                if info is not None:
+                    await zeroconf.async_unregister_service(info)
+                await self._register_other(zeroconf, key)
+            except Exception as error:  # as in _open
+                self.trouble = f"another is not announced: {error or type(error).__name__}"
+
+    async def _register_other(self, zeroconf: "AsyncZeroconf", key: str) -> None:
+        if key not in self._others:
+            return
+        service, address = self._others[key]
+        info = self._other_infos[key] = _info_of(service, [address])
+        await zeroconf.async_register_service(info, allow_name_change=True)
 
     def _browse(self, zeroconf: "AsyncZeroconf") -> None:
         from zeroconf.asyncio import AsyncServiceBrowser
@@ -127,6 +153,7 @@ class Presence:
     async def _close(self) -> None:
         browser, self._browser = self._browser, None
         zeroconf, self._zeroconf = self._zeroconf, None
+        self._other_infos.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 if browser is not None:
@@ -184,6 +211,18 @@ class Presence:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _info_of(service: Service, addresses: list[str]) -> "AsyncServiceInfo":
+    from zeroconf.asyncio import AsyncServiceInfo
+
+    return AsyncServiceInfo(
+        SERVICE_TYPE,
+        f"{instance_label(service)}.{SERVICE_TYPE}",
+        port=service.port,
+        properties=txt_of(service),
+        parsed_addresses=addresses,
+    )
 
 
 def open_zeroconf() -> "AsyncZeroconf":

@@ -41,8 +41,8 @@ def _check_push(text):
 
 
 def _check_announce(text):
-    if text not in ("self", "none"):
-        raise ValueError("announce is one of self, none")
+    if text not in ("hub", "self", "none"):
+        raise ValueError("announce is one of hub, self, none")
     return text
 
 
@@ -88,7 +88,7 @@ OWN = {
     ),
     "only": (_check_patterns, "", False, "patterns with commas between: all else is left alone"),
     "append": (_check_patterns, "", False, "patterns of logs that only grow"),
-    "announce": (_check_announce, "none", False, "self or none: whether others on the LAN find this board"),
+    "announce": (_check_announce, "hub", False, "hub, self or none: who tells others on the LAN of this board"),
     "push": (_check_push, "hook", False, "hook, events or none: how the hub tells of changes"),
     "safety": (_check_seconds, "900", False, "seconds until the hub is asked unasked"),
     "scan": (_check_seconds, "10", False, "seconds between looks at the folder"),

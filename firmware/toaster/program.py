@@ -80,7 +80,7 @@ class Program:
         self.syncs = self.hints = 0
         self._attached = False
         self._shortages = self._lost = 0
-        self._moved = False
+        self._moved = self._by_hub = False
         self._update_seen = None
         self._close_at = 0
         self.open()
@@ -242,8 +242,9 @@ class Program:
                 address = self.network.address
                 self.lan = Announcer(self.settings, address, self.poller, now, random.random)
         except (OSError, MemoryError) as error:
-            self._note("not announced: %s" % (error or "no memory"))
+            self._note("the hub announces this board, not it itself: %s" % (error or "no memory"))
             self._leave()
+            self._by_hub, self._attached = True, False
             self._announce_at = now + ANNOUNCE_AGAIN_MS
 
     def _leave(self):
@@ -260,7 +261,12 @@ class Program:
             return
         if self.hook is not None:
             self.engine.remote.set_hook(self.settings.get("port_here", 8270), "/notify")
-        elif self.settings.get("push") == "events":
+        if self._by_hub or self.settings.get("announce", "hub") == "hub":
+            try:
+                self.engine.remote.set_announced(self.settings.get("port_here", 8270))
+            except Refused:
+                pass  # an older hub
+        if self.settings.get("push") == "events":
             from toaster.events import Events
 
             self.events = Events(self.engine.remote, (self.engine.state.epoch, self.engine.state.cursor))

@@ -105,6 +105,10 @@ class Remote:
         body = json.dumps({"port": port, "tls": False, "path": path}).encode()
         self.connection.ask("PUT", "/v1/webhook", body).all(self.buffer)
 
+    def set_announced(self, port):
+        """Have the hub announce this board on the LAN."""
+        self.connection.ask("PUT", "/v1/announce", json.dumps({"port": port}).encode()).all(self.buffer)
+
     def _get(self, target):
         return self.connection.ask("GET", target).all(self.buffer)
 

@@ -1,4 +1,4 @@
-"""A hub and a board under MicroPython on one host. Arguments, JSON: a folder to work in, the host's address.
+"""A hub and a board under MicroPython on one host. Arguments, JSON: a folder to work in, our address, `announce`.
 
 The board is told no address of a hub. It is paired, the hub moves to another port, and the board follows.
 """
@@ -27,12 +27,12 @@ def put(hub: Running, name: str) -> None:
     caller.close()
 
 
-place, address = Path(json.loads(sys.argv[1])), json.loads(sys.argv[2])
+place, address, announce = Path(json.loads(sys.argv[1])), json.loads(sys.argv[2]), json.loads(sys.argv[3])
 board = Board(place / "board")
 board.fake("network")
 (board.place / "wifi").write_text(address)
 board.plug()
-board.write_record({"wifi": ["home", ""], "safety": 1, "scan": 1, "announce": "self"})
+board.write_record({"wifi": ["home", ""], "safety": 1, "scan": 1, "announce": announce})
 with running(place / "hub", at="0.0.0.0:0") as first:
     code = first.server.writer.call(lambda: first.home.pairing.invite(find_folder(first.service, ""), 600))
     board.on()
@@ -41,7 +41,7 @@ with running(place / "hub", at="0.0.0.0:0") as first:
     say("paired", ok=paired["ok"], at=paired.get("result", paired), wanted=f"https://{address}:{first.port}")
     put(first, "first")
     board.wait(lambda: "first" in board.files())
-    board.wait(lambda: board.status()["announced"] != "")
+    board.wait(lambda: (board.status()["announced"] != "") == (announce == "self"))
     say("synced", announced=board.status()["announced"])
     sys.stdin.readline()
 with running(place / "hub", at="0.0.0.0:0") as second:

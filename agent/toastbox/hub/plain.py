@@ -33,7 +33,6 @@ from toastbox.hub.pairing import Pairing
 from toastbox.hub.refusal import Refusal, bad_request, revoked, unauthorized
 from toastbox.hub.routes import ROUTES, Route, Routes
 from toastbox.hub.service import HubService
-from toastbox.hub.webhooks import Webhooks
 
 SIGNATURE = "Toastbox-Signature"
 COUNTER_BLOCK = 4096
@@ -72,14 +71,11 @@ class PlainRoutes:
 
     connections: Connections
 
-    def __init__(
-        self, routes: Routes, service: HubService, pairing: Pairing, writer: GroupCommit, webhooks: Webhooks
-    ) -> None:
+    def __init__(self, routes: Routes, service: HubService, pairing: Pairing, writer: GroupCommit) -> None:
         self._routes = routes
         self._service = service
         self._pairing = pairing
         self._writer = writer
-        self._webhooks = webhooks
         self._counters = Counters(service, writer)
         self._table = {at: route for at, route in ROUTES.items() if not route.open}
         self._table["POST", "/v1/plain/pair"] = Route(self._pair, MAX_PAIR_BODY, open=True)
@@ -114,7 +110,7 @@ class PlainRoutes:
         self._counters.use(device, claim.counter)
         self.connections.claim(connection, device.number)  # a revocation from now on cuts it
         await self._counters.keep(device)
-        self._webhooks.awake(device.number)
+        self._routes.awake(request, device)
         return device
 
     async def _pair(self, _: Routes, request: web.BaseRequest) -> web.StreamResponse:

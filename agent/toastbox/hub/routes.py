@@ -30,6 +30,7 @@ from toastbox.hub.history import MAX_COUNT
 from toastbox.hub.journal.base import Device
 from toastbox.hub.pairing import MAX_BODY as MAX_PAIR_BODY
 from toastbox.hub.pairing import Pairing
+from toastbox.hub.proxies import Proxies
 from toastbox.hub.refusal import Refusal, bad_request, busy, full, not_found, too_large, unauthorized
 from toastbox.hub.service import CursorAhead, HubService
 from toastbox.hub.subscribers import RETRY, Mark, Subscribers
@@ -64,6 +65,7 @@ class Routes:
         writer: GroupCommit,
         subscribers: Subscribers,
         webhooks: Webhooks,
+        proxies: Proxies,
         max_body: int,
     ) -> None:
         self._service = service
@@ -71,6 +73,7 @@ class Routes:
         self._writer = writer
         self._subscribers = subscribers
         self._webhooks = webhooks
+        self._proxies = proxies
         self._max_body = max_body
         self._ahead = Ahead(service.clock.monotonic)
         self._budget = Budget(_BUDGET_BYTES)
@@ -131,8 +134,13 @@ class Routes:
             raise unauthorized()
         device = self._service.authenticate(*claimed)
         self.connections.claim(connection_of(request), device.number)
-        self._webhooks.awake(device.number)
+        self.awake(request, device)
         return device
+
+    def awake(self, request: web.BaseRequest, device: Device) -> None:
+        """The device has proved itself, so it is there."""
+        self._webhooks.awake(device.number)
+        self._proxies.seen(device.number, connection_of(request).address)
 
     def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         """A body that was not read is not waited for: the connection ends with the answer."""
@@ -241,6 +249,15 @@ class Routes:
             self._webhooks.set(device._replace(hook=hook))
         return web.Response(status=204)
 
+    async def _put_announce(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
+        port = _parse_port(await transfer.read_body(request, _SMALL_JSON))
+        self._proxies.ask(device, port, connection_of(request).address)
+        return web.Response(status=204)
+
+    async def _delete_announce(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
+        self._proxies.remove(device.number)
+        return web.Response(status=204)
+
     async def _peers(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
         return _json(await self._read(self._service.peers, device))
 
@@ -273,6 +290,8 @@ ROUTES = {
     ("GET", "/v1/events"): Route(Routes._events),
     ("PUT", "/v1/webhook"): Route(Routes._put_webhook, _SMALL_JSON),
     ("DELETE", "/v1/webhook"): Route(Routes._delete_webhook),
+    ("PUT", "/v1/announce"): Route(Routes._put_announce, _SMALL_JSON),
+    ("DELETE", "/v1/announce"): Route(Routes._delete_announce),
     ("GET", "/v1/peers"): Route(Routes._peers),
     ("GET", "/v1/log"): Route(Routes._log),
     ("GET", "/v1/versions"): Route(Routes._versions),
@@ -326,6 +345,16 @@ def _last_event(request: web.BaseRequest) -> Mark | None:
     epoch, colon, seq = request.headers.get("Last-Event-ID", "").partition(":")
     known = colon and (epoch + seq).isascii() and epoch.isdecimal() and seq.isdecimal() and len(epoch + seq) <= 40
     return (int(epoch), int(seq)) if known else None
+
+
+def _parse_port(body: bytes) -> int:
+    try:
+        port = json.loads(body)["port"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise bad_request("not an announcement") from error
+    if type(port) is not int or not 0 < port < 65536:
+        raise bad_request("the port is not valid")
+    return port
 
 
 def _parse_restore(body: bytes) -> tuple[bytes, int]:

@@ -22,6 +22,7 @@ from toastbox.hub.home import Home
 from toastbox.hub.keys import server_context, webhook_context
 from toastbox.hub.operations import Operations
 from toastbox.hub.plain import PlainRoutes
+from toastbox.hub.proxies import Proxies
 from toastbox.hub.prune import Pruner
 from toastbox.hub.push import Push
 from toastbox.hub.routes import Routes
@@ -49,10 +50,12 @@ class HubServer:
         self.writer = GroupCommit(service, loop)
         self.subscribers = Subscribers()
         self._webhooks = Webhooks(webhook_context(home.authority.certificate_pem), service.clock)
-        self._routes = Routes(service, home.pairing, self.writer, self.subscribers, self._webhooks, settings.max_body)
+        self._proxies = Proxies(service.clock.monotonic)
+        told = self.subscribers, self._webhooks, self._proxies
+        self._routes = Routes(service, home.pairing, self.writer, *told, settings.max_body)
         self.connections = self._connections(self._routes.handle)
         self._routes.connections = self.connections
-        plain = PlainRoutes(self._routes, service, home.pairing, self.writer, self._webhooks)
+        plain = PlainRoutes(self._routes, service, home.pairing, self.writer)
         self._plain_connections = plain.connections = self._connections(plain.handle)
         service.listeners.append(Push(service, loop, self.subscribers, self._webhooks, self._cut))
         self._control = ControlServer(home.path, Operations(home, self.writer.call))
@@ -87,7 +90,7 @@ class HubServer:
             self._pruning = asyncio.create_task(self._prune_always())
         port = int(self._server.sockets[0].getsockname()[1])
         if self._settings.announce:
-            self._presence = Presence(self._offer(port))
+            self._presence = self._proxies.presence = Presence(self._offer(port))
             await self._presence.start()
         return port
 
@@ -98,6 +101,7 @@ class HubServer:
         for listening in (self._server, self._plain_server):
             if listening is not None:
                 listening.close()
+        self._proxies.close()
         if self._presence is not None:
             await self._presence.stop()
         await self._control.stop()
@@ -121,6 +125,7 @@ class HubServer:
     def _cut(self, device: int) -> None:
         self.connections.cut(device)
         self._plain_connections.cut(device)
+        self._proxies.remove(device)
 
     async def _listen_plain(self) -> None:
         """Only where the owner says so; who is let in there, too."""
