@@ -4,6 +4,7 @@ import errno
 import os
 import select
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -330,6 +331,25 @@ def test_folder_that_is_opened_to_us_is_looked_at_and_watched(watched, monkeypat
     assert watched.changes() == {b"locked": True}
     (watched.root / "locked/file").write_bytes(b"x")
     assert watched.changes() == {b"locked/file": False}
+
+
+def test_publishing_goes_on_while_the_watcher_forgets(watched) -> None:
+    """In a thread of its own, that may get its turn anywhere: nothing breaks, and what is expected then stays so."""
+    publishers = []
+
+    class Generation(int):
+        def __ge__(self, oldest: int) -> bool:
+            publishers.append(threading.Thread(target=watched.watcher.expect, args=(b"late", 1, 1, 1)))
+            publishers[-1].start()
+            publishers[-1].join(0.1)
+            return int(self) >= oldest
+
+    watched.watcher._expected = {b"%d" % number: (1, 1, 1, Generation(0)) for number in range(3)}
+    watched.watcher.published()
+    watched.watcher.read()
+    for publisher in publishers:
+        publisher.join()
+    assert len(publishers) == 3 and list(watched.watcher._expected) == [b"late"]
 
 
 def test_what_is_expected_is_bounded_when_no_events_come(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ data.
 import errno
 import os
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -67,6 +68,7 @@ class Watcher:
         self._forgotten = -1
         self._locked: set[bytes] = set()  # folders that could not be opened
         self._expected: dict[bytes, Expected] = {}
+        self._expecting = threading.Lock()  # who publishes does so in a thread of its own
         self._generation = 0
         self._root_fd = os.open(self.root, _OPEN_FOLDER | os.O_CLOEXEC)
         self.fd = self._open()
@@ -122,19 +124,26 @@ class Watcher:
 
     def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None:
         """The caller is about to put a file there (a folder: size and time 0), or to remove it (inode 0)."""
-        self._expected[path] = (inode, size, mtime_ns, self._generation)
+        with self._expecting:
+            self._expected[path] = (inode, size, mtime_ns, self._generation)
 
     def published(self) -> None:
         """What was expected so far has been done; it is forgotten once its events are through."""
         self._generation += 1
         if len(self._expected) > MOST_EXPECTED:  # their events do not come: not all folders are watched
-            oldest = self._generation - KEPT_GENERATIONS
-            self._expected = {p: e for p, e in list(self._expected.items()) if e[3] >= oldest}
+            self._keep_expected(self._generation - KEPT_GENERATIONS)
 
     def _forget_expected(self, generation: int) -> None:
         if self._expected and generation != self._forgotten:  # else there is nothing new to be forgotten
             self._forgotten = generation
-            self._expected = {p: e for p, e in list(self._expected.items()) if e[3] >= generation}
+            self._keep_expected(generation)
+
+    def _keep_expected(self, oldest: int) -> None:
+        """Even list(dict.items()) is not one step: it makes tuples, for which garbage may be collected, and what is
+        finalized then may let another thread run.
+        """
+        with self._expecting:
+            self._expected = {path: each for path, each in self._expected.items() if each[3] >= oldest}
 
     def _is_ours(self, path: bytes) -> bool:
         """Whether what is at the path is what was expected there."""
