@@ -8,11 +8,13 @@ import pytest
 
 from local import LocalDevice, LocalHub
 from toastbox.core.ahead import Run, decode_ahead, encode_run, token_of
+from toastbox.core.content import chunk_item
 from toastbox.device import ahead, send
 from toastbox.device.send import CHUNK_MAX
 
 SIZE = 20 << 20  # above send.AHEAD_BYTES, many windows
 LIMIT = 64 << 20
+ITEM = chunk_item(bytes(32), 10)
 
 
 @pytest.fixture
@@ -97,6 +99,34 @@ def test_on_a_slow_link_little_is_fetched_at_a_time(
         assert two.engine.fetch_ahead()
     assert max(fetched) <= CHUNK_MAX
     assert sum(fetched) > 0
+
+
+def test_what_waits_is_fetched_together_where_the_link_is_fast(
+    one: LocalDevice, two: LocalDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.sync()
+    one.write("large", os.urandom(SIZE))
+    upload_only(one, monkeypatch)
+    told = one.remote.calls["tell_ahead"]
+    monkeypatch.setattr(two.engine._ahead, "_slice", ahead.SLICE_BYTES[1])
+    monkeypatch.setattr(two.engine._ahead, "_pace", lambda took_s: None)
+    before = two.remote.calls.get("fetch", 0)
+    while two.engine.fetch_ahead():
+        pass
+    fetches = two.remote.calls.get("fetch", 0) - before
+    assert two.remote.fetched > SIZE * 0.9
+    assert SIZE // ahead.SLICE_BYTES[1] <= fetches <= told // 2
+
+
+def test_runs_of_two_files_are_not_taken_for_one(two: LocalDevice) -> None:
+    runs = [Run(b"a" * 16, 0, ITEM), Run(b"b" * 16, 10, ITEM), Run(b"b" * 16, 30, ITEM), Run(b"b" * 16, 40, ITEM)]
+    two.engine._ahead._waiting.extend(runs)
+    found = [two.engine._ahead._next() for _ in range(3)]
+    assert [(run.token[:1], run.offset, run.chunks) for run in found] == [
+        (b"a", 0, ITEM),
+        (b"b", 10, ITEM),
+        (b"b", 30, ITEM + ITEM),
+    ]
 
 
 def test_an_edit_is_not_told_ahead_for_the_chunks_that_are_known(one: LocalDevice, two: LocalDevice) -> None:

@@ -87,13 +87,23 @@ class Ahead:
             self._ask()
         if not self._waiting:
             return False
-        run, rest = self._waiting.popleft().split(self._slice)
+        run, rest = self._next().split(self._slice)
         if rest is not None:
             self._waiting.appendleft(rest)
         started_s = self._now()
         self._stage(run)
         self._pace(self._now() - started_s)
         return True
+
+    def _next(self) -> ahead.Run:
+        """The next run, and those that follow it in the file, as far as one request may fetch them."""
+        run = self._waiting.popleft()
+        while self._waiting and run.end - run.offset < self._slice:
+            following = self._waiting[0]
+            if following.token != run.token or following.offset != run.end:
+                break
+            run = ahead.Run(run.token, run.offset, run.chunks + self._waiting.popleft().chunks)
+        return run
 
     def _ask(self) -> None:
         try:
