@@ -136,4 +136,8 @@ void tbx_memory_make_way(size_t size);
 /* Bounds the number of malloc arenas. 1: done, 0: refused, or this libc has no such setting. */
 int tbx_heap_limit_arenas(int count);
 
+/* Keeps up to total freed bytes for the next malloc, blocks of up to size bytes (512 KiB at most, the limit of 32-bit
+ * systems) among them. 1: done, 0: refused, or this libc has no such setting. */
+int tbx_heap_keep(int size, int total);
+
 #endif

@@ -100,3 +100,14 @@ int tbx_heap_limit_arenas(int count)
     return 0;
 #endif
 }
+
+int tbx_heap_keep(int size, int total)
+{
+#ifdef __GLIBC__
+    return mallopt(M_MMAP_THRESHOLD, size) && mallopt(M_TRIM_THRESHOLD, total);
+#else
+    (void)size;
+    (void)total;
+    return 0;
+#endif
+}

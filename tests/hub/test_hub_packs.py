@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from toastbox.errors import DamagedData, DeviceFailing, DeviceFull
+from toastbox.hub.chunks import packs
 from toastbox.hub.chunks.packfile import HEADER, RECORD, PackTail, pack_numbers, pack_path, scan
 from toastbox.hub.chunks.packs import PackStore
 
@@ -242,6 +244,50 @@ def test_failed_sync_takes_back_what_was_published(store: PackStore, monkeypatch
     store.store(FOLDER, named(doubtful))
     store.flush()
     assert loaded(store, [flushed, doubtful]) == [flushed, doubtful]
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of what the store has hashed, one after the other."""
+    sizes: list[int] = []
+
+    def counting(data: bytes) -> Any:
+        sizes.append(len(data))
+        return sha256(data)
+
+    monkeypatch.setattr(packs, "sha256", counting)
+    return sizes
+
+
+def test_a_chunk_is_hashed_when_it_is_read_once_it_was_flushed(store: PackStore, hashed: list[int]) -> None:
+    [one] = random_chunks(1)
+    store.store(FOLDER, named(one))
+    store.publish()
+    assert hashed == [700]
+    assert loaded(store, [one, one]) == [one, one]
+    assert hashed == [700], "it has been hashed on its way in, and was not on the disk yet"
+    store.flush()
+    assert loaded(store, [one]) == [one]
+    assert hashed == [700, 700]
+
+
+def test_an_unflushed_chunk_is_hashed_where_its_pack_is_in_doubt(
+    store: PackStore, hashed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = random_chunks(2)
+    store.store(FOLDER, named(one))
+    store.publish()
+    monkeypatch.setattr(store, "_emptied", 1)  # compaction copies damaged chunks as they are
+    assert loaded(store, [one]) == [one]
+    assert len(hashed) == 2
+    monkeypatch.setattr(store, "_emptied", None)
+    monkeypatch.setattr(store, "_sync_failed", True)
+    assert loaded(store, [one]) == [one]
+    assert len(hashed) == 3
+    monkeypatch.setattr(store, "_sync_failed", False)
+    os.truncate(pack_path(store._path, 1), HEADER.size + RECORD.size + 300)
+    assert loaded(store, [one]) == [None], "a record that is not there whole"
+    assert loaded(store, [two]) == [None]
 
 
 def test_full_disk_in_the_middle_of_a_batch(store: PackStore, monkeypatch: pytest.MonkeyPatch) -> None:

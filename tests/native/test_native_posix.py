@@ -3,6 +3,8 @@
 import ctypes
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -172,6 +174,22 @@ def test_inotify_tells_of_a_new_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         posix.inotify_add_watch(fd, b"/none", posix.IN_CREATE)
     os.close(fd)
+
+
+def test_freed_blocks_are_kept_for_the_next_malloc() -> None:
+    """In a process of its own, as the setting stays."""
+    program = """
+from toastbox.native import posix
+kept = posix.malloc_keep(512 << 10, 8 << 20)
+before = posix.malloc_figures().held
+blocks = [bytes(256 << 10) for _ in range(16)]
+blocks.clear()
+print(int(kept), posix.malloc_figures().held - before)
+"""
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    has_keep = hasattr(ctypes.CDLL(None), "malloc_trim")
+    assert told[0] == str(int(has_keep))
+    assert not has_keep or int(told[1]) > 3 << 20
 
 
 def test_heap_helpers_tell_whether_libc_has_them() -> None:

@@ -28,6 +28,7 @@ from toastbox.hub.push import Push
 from toastbox.hub.routes import Routes
 from toastbox.hub.subscribers import Subscribers
 from toastbox.hub.webhooks import Webhooks
+from toastbox.native import posix
 from toastbox.neighbours import HUB, HUB_DIGITS, Service, folder_hash
 from toastbox.quantity import parse_address, show_address
 
@@ -36,6 +37,8 @@ _HANDSHAKE_S = 10.0
 _STOP_S = 1.0
 _SWITCH_S = 0.0005
 _BACKLOG = 1024
+_KEPT_BLOCK_BYTES = 512 << 10  # pieces of bundles are of 256 KiB
+_KEPT_BYTES = 8 << 20
 _TLS_READ_BYTES = 64 << 10
 
 
@@ -166,6 +169,7 @@ def run(data: Path, settings: HubSettings, restored: bool = False) -> None:
     (cannot listen), DeviceFull, DeviceFailing.
     """
     sys.setswitchinterval(_SWITCH_S)  # the writing thread must not wait 5 ms for the loop after each flush
+    posix.malloc_keep(_KEPT_BLOCK_BYTES, _KEPT_BYTES)
     _raise_file_limit()
     home = Home(str(data), restored=restored)
     try:

@@ -147,6 +147,15 @@ def malloc_arena_max(count: int) -> bool:
     return lib.tbx_heap_limit_arenas(count) == 1
 
 
+def malloc_keep(size_bytes: int, total_bytes: int) -> bool:
+    """Has malloc keep total_bytes that were freed, blocks of up to size_bytes (at most 512 KiB) among them.
+
+    By itself glibc gives a block of 128 KiB back to the kernel each time, and has it filled with zeros the next time.
+    Before threads start. False: libc cannot.
+    """
+    return lib.tbx_heap_keep(size_bytes, total_bytes) == 1
+
+
 def make_way(size_bytes: int) -> None:
     """Takes so much memory for a moment: what the kernel had to let go for it, its own cache, is free afterwards."""
     lib.tbx_memory_make_way(size_bytes)
