@@ -63,7 +63,9 @@ def open_plain(host, port, timeout_s=TIMEOUT_S):
 
 
 class Connection:
-    """open: makes a stream. head: lines sent with every request. sent, received: bytes of bodies."""
+    """open: makes a stream. head: lines sent with every request. sent, received: bytes of bodies. date: last heard."""
+
+    date = b""
 
     def __init__(self, open_, head):
         self._open = open_
@@ -177,6 +179,8 @@ class Answer:
             self.length = -1
         elif name == b"toastbox-chunks":
             self.total = int(value)
+        elif name == b"date":
+            self._connection.date = value
         elif name == b"connection":
             self._closing = value == b"close"
 

@@ -28,6 +28,7 @@ TRIAL_MS = 900000
 SAFE_MS = 1800000
 SHORTAGES = 3
 ANNOUNCE_AGAIN_MS = 60000
+FIRST_YEAR = 2024  # a clock that shows an earlier one counts from the start
 LOST = 3  # failures in a row after which the hub is looked for elsewhere
 MAX_LINES = 20
 
@@ -80,7 +81,7 @@ class Program:
         self.syncs = self.hints = 0
         self._attached = False
         self._shortages = self._lost = 0
-        self._moved = self._by_hub = False
+        self._moved = self._by_hub = self._timed = False
         self._update_seen = None
         self._close_at = 0
         self.open()
@@ -196,7 +197,16 @@ class Program:
         self.syncs += 1
         self.pace.synced(self.clock.now(), self.engine.soon)
         self.starts.healthy()
+        self._set_clock()
         self._update()
+
+    def _set_clock(self):
+        """Once, from an answer that TLS vouches for."""
+        if self._timed or self.settings.get("plain") or time.gmtime()[0] >= FIRST_YEAR:
+            return
+        from toaster.clock import set_from
+
+        self._timed = set_from(self.engine.remote.connection.date)
 
     def _update(self):
         """Take a new program that the sync has brought, if this board has its owner's key."""
@@ -235,8 +245,7 @@ class Program:
         try:
             if self.lan is not None:
                 self.lan.turn(now)
-            elif self.settings.get("announce") == "self" and now >= self._announce_at and self.syncs:
-                self._announce_at = now + ANNOUNCE_AGAIN_MS
+            elif self.settings.get("announce") == "self" and not self._by_hub and now >= self._announce_at:
                 from toaster.announce import Announcer
 
                 address = self.network.address
@@ -244,14 +253,16 @@ class Program:
         except (OSError, MemoryError) as error:
             self._note("the hub announces this board, not it itself: %s" % (error or "no memory"))
             self._leave()
-            self._by_hub, self._attached = True, False
-            self._announce_at = now + ANNOUNCE_AGAIN_MS
+            self._by_hub = True
+            self._detach()  # the next sync asks the hub
+            self.pace.hint(now)
 
-    def _leave(self):
+    def _leave(self, until=0):
+        """Not to be tried again before this time."""
         if self.lan is not None:
             lan, self.lan = self.lan, None
             lan.close()
-        self._announce_at = 0
+        self._announce_at = until
 
     # --- what comes
 
@@ -306,8 +317,8 @@ class Program:
         if self.lan is not None and source is self.lan.stream:
             try:
                 self.lan.ready(now)
-            except OSError:
-                self._leave()
+            except (OSError, MemoryError):
+                self._leave(now + ANNOUNCE_AGAIN_MS)
             return
         if self.hook is not None:
             told = self.hook.ready(source, now, (self.engine.state.epoch, self.engine.state.cursor))

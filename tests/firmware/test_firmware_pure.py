@@ -12,6 +12,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "firmware" / part) for
 import start
 import store
 
+from toaster.clock import read_date, set_from
 from toaster.events import Unchunked
 from toaster.http import BadPeer
 from toaster.pace import CAP_S, LOOK_SHARE, Pace
@@ -115,3 +116,25 @@ def test_a_record_is_old_or_new_wherever_its_writing_is_cut(tmp_path: Path) -> N
         assert store.read(name) is None
     (tmp_path / "r.new").write_bytes(new)
     assert store.read(name) == b"new"
+
+
+def test_the_clock_is_set_from_a_date_of_the_one_right_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_date(b"Wed, 25 Nov 2026 01:15:32 GMT") == read_date(b"wed, 25 nov 2026 01:15:32 gmt")
+    assert read_date(b"Wed, 25 Nov 2026 01:15:32 GMT") == (2026, 11, 25, 1, 15, 32)
+    for wrong in (
+        b"",
+        b"wed, 25 nov 1970 01:15:32 gmt",
+        b"wed, 25 ovd 2026 01:15:32 gmt",
+        b"wed, 25 no 2026 01:15:32 gmt",
+        b"wed, 25 nov 2026 01:15 gmt",
+        b"wed, 25 nov 2026 25:15:32 gmt",
+        b"wed, x nov 2026 01:15:32 gmt",
+        b"wed, 25 nov 2026 01:15:32 +0100",
+        b"wed, 25 \xff\xff\xff 2026 01:15:32 gmt",
+    ):
+        assert read_date(wrong) is None, wrong
+    told: list[tuple[int, ...]] = []
+    clock = type("RTC", (), {"datetime": lambda _, value: told.append(value)})
+    monkeypatch.setitem(sys.modules, "machine", type("machine", (), {"RTC": clock}))  # type: ignore[arg-type]
+    assert set_from(b"wed, 25 nov 2026 01:15:32 gmt") and not set_from(b"nonsense")
+    assert told == [(2026, 11, 25, 0, 1, 15, 32, 0)]
