@@ -39,7 +39,8 @@ def test_several_settings_are_all_or_none(board: BoardProcess, cable: Cable) -> 
 def test_what_is_told(board: BoardProcess, cable: Cable) -> None:
     hello = cable.ask("hello")["result"]
     assert isinstance(hello, dict) and hello["protocol"] == 1 and hello["board"] == "test-board"
-    assert cable.ask("status")["result"]["state"] == "not paired"  # type: ignore[index]
+    told = cable.ask("status")["result"]
+    assert told["state"] == "not paired" and told["memory"]["available"] > 1 << 20  # type: ignore[index,call-overload]
     assert cable.ask("log", count=5)["result"] == ["one", "two 5"]
     assert cable.ask("network")["ok"]
     assert cable.ask("wifi-scan")["result"][0] == {"ssid": "home", "signal": -40, "security": "wpa2"}  # type: ignore[index]
@@ -117,6 +118,7 @@ def test_a_board_is_paired_told_and_left(board: BoardProcess, cable: Cable, town
     agent = town.start_agent(str(board.folder))
     (board.folder / "mine").write_text("kept here")
     wait_for(lambda: cable.ask("status")["result"]["state"] == "in sync")  # type: ignore[index]
+    assert cable.ask("status")["result"]["memory"]["agent"] > 1 << 20  # type: ignore[index]
     assert cable.ask("pair", code=code)["code"] == "refused"
     assert 'mode = "receive-only"' in (board.folder / ".toastbox/board.toml").read_text()
 

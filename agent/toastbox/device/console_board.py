@@ -205,6 +205,7 @@ class Board:
     def _status(self) -> dict[str, Any]:
         found: dict[str, Any] = {"hostname": self._hostname(), "board": self._name, "version": __version__}
         found["uptime_s"] = int(time.monotonic())
+        found["memory"] = {"available": _memory_available()}
         if not self._is_joined():
             return {**found, "paired": False, "state": "not paired"}
         with _store().open(self._folder) as store:
@@ -215,6 +216,7 @@ class Board:
             return {**found, "state": "not running"}
         for key in ("state", "error", "cursor", "head", "entries"):
             found[key] = agent.get(key)
+        found["memory"]["agent"] = agent.get("memory", {}).get("resident")
         return {**found, "held": len(agent.get("held", [])), "traffic": agent.get("traffic")}
 
     def _pair(self, code: str, hub: str = "") -> dict[str, str]:
@@ -330,6 +332,15 @@ def _ask(store: Store) -> dict[str, Any] | None:
     from toastbox.device import asking
 
     return asking.ask(store.identity(), {"do": "status"})
+
+
+def _memory_available() -> int:
+    """Bytes that programs of this board can still have; 0: it does not tell."""
+    try:
+        with open("/proc/meminfo") as file:
+            return next((1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable:")), 0)
+    except OSError:
+        return 0
 
 
 def _is_gone(pid: int) -> bool:
