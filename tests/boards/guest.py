@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import serial
@@ -31,6 +31,30 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def ip(*words: str) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr.strip()}"
+
+
+# Prints when (of the monotonic clock, which is one for all programs) a device of this name is first heard of.
+LISTENER = """
+import asyncio, sys, time
+from toastbox.announce import Presence
+
+async def main():
+    heard = asyncio.Event()
+    presence = Presence(found=lambda found: heard.set() if found.name == sys.argv[1] else None)
+    await presence.start()
+    await heard.wait()
+    print(time.monotonic(), flush=True)
+
+asyncio.run(main())
+"""
+
+
+def _e2fsck(option: str, path: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C"}
+    command = ["e2fsck", option, str(path)]
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment
+    )
 
 
 class Lan:
@@ -73,6 +97,17 @@ class Lan:
         return self.command(sys.executable, "-m", "toastbox", *map(str, words))
 
     @contextlib.contextmanager
+    def listening(self, name: str) -> Iterator[Callable[[], float]]:
+        """Gives what waits until a device of this name announces itself, and says when (time.monotonic) that was."""
+        command = self.command(sys.executable, "-c", LISTENER, name)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            yield lambda: float(process.communicate(timeout=BOOT_S)[0])
+        finally:
+            process.kill()
+            process.wait(30)
+
+    @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
         """This thread is on the LAN; sockets made meanwhile stay there."""
         with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{self.namespace}") as there:
@@ -100,6 +135,7 @@ class Guest:
         self.port = lan.port() if lan else ""
         self._process: subprocess.Popen[bytes] | None = None
         self.heard = b""
+        self.all_heard = bytearray()  # since it was made, over all its starts
 
     def start(self, login: bool = True) -> None:
         """Power on. login: with a root shell on the serial port, in place of the console."""
@@ -118,8 +154,8 @@ class Guest:
                 login=login,
             )
             log = (self.folder / "qemu.log").open("ab")
-            self._process = subprocess.Popen(machine.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             self.started = time.monotonic()
+            self._process = subprocess.Popen(machine.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             self._serial = self._connect(f"socket://127.0.0.1:{number}")
         self.heard = b""
 
@@ -155,10 +191,44 @@ class Guest:
                 return found
             assert time.monotonic() < end, f"{pattern!r} did not come; last heard: {text[-3000:]}"
             assert self.runs(), f"the machine ended; last heard: {text[-3000:]}"
-            self.heard += self._serial.read(4096)
+            self._hear()
+
+    def _hear(self) -> None:
+        data = self._serial.read(4096)
+        self.heard += data
+        self.all_heard += data
 
     def type(self, line: str) -> None:
         self._serial.write(f"{line}\r".encode())
+
+    def meet(self) -> None:
+        """Boot to the console."""
+        self.expect(r"(?s)Type help.*?toastbox> ")
+
+    def console(self, line: str, timeout_s: float = COMMAND_S) -> str:
+        """What the board's console answers."""
+        self.type(line)
+        return self.expect(r"(?s)\r\n(.*?)toastbox> ", timeout_s)[1].replace("\r", "")
+
+    def status(self) -> dict[str, str]:
+        """What the console's `status` says, by name. Without `state`: it could not tell just now."""
+        pairs = (line.split(None, 1) for line in self.console("status").splitlines())
+        return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+
+    def check_card(self) -> None:
+        """While it is off: the journal is replayed as a start would, on a copy, and then nothing is wrong at all."""
+        copy = self.folder / "data.img"
+        with self.card.open("rb") as card:
+            card.seek(446 + 2 * 16 + 8)  # where the third partition begins, in the table
+            start = int.from_bytes(card.read(4), "little") * 512
+        command = ["dd", f"if={self.card}", f"of={copy}", "bs=1M", f"skip={start >> 20}", "conv=sparse"]
+        subprocess.run(command, check=True, capture_output=True)
+        replayed = _e2fsck("-p", copy)
+        assert "errors" not in replayed.stdout and "forced" not in replayed.stdout, replayed.stdout
+        assert replayed.returncode <= 1, replayed.stdout
+        checked = _e2fsck("-fn", copy)
+        copy.unlink()
+        assert checked.returncode == 0, checked.stdout
 
     def login(self) -> None:
         """Boot to a shell."""
@@ -198,7 +268,7 @@ class Guest:
         end = time.monotonic() + COMMAND_S
         with contextlib.suppress(serial.SerialException):  # QEMU closes the port when it ends
             while self.runs() and time.monotonic() < end:
-                self.heard += self._serial.read(4096)
+                self._hear()
         assert self._process.wait(COMMAND_S) == 0, self.heard[-2000:]
         self._serial.close()
         self._process = None

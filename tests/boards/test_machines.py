@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from guest import Guest, Lan
-from test_story import Pc, in_sync, status, wait_for
+from test_story import Pc, in_sync, tell, wait_for
 
 pytestmark = [pytest.mark.whole, pytest.mark.timeout(7200)]
 
 LONG_S = 1800.0
 # As the console's unpair: credentials first, so that no agent starts again.
 UNPAIR = "cd /data/folder/ && rm -f .toastbox/credentials.json; killall python3.11; sleep 3; rm -rf .toastbox; cd /"
-CONSOLE = "python3 -s -P -m toastbox.device.console --port /dev/none --settings /data/config/x --folder /data/folder"
-BARS_FREE_KIB = 4096  # below this the kernel would be close to ending programs
+FREE_BYTES = 4 << 20  # below this the kernel would be close to ending programs
+BAR_FREE_BYTES, BAR_AGENT_BYTES = 10_000_000, 26_000_000  # in sync and idle, of 64 MiB
 
 
 def pair(guest: Guest, pc: Pc, name: str) -> None:
@@ -61,18 +61,7 @@ def test_other_processors_tell_the_same_story(
     name: str, image_of: Callable[..., Path], lan: Lan, guests: Callable[..., Guest], pc: Pc
 ) -> None:
     """32 bits with 64 MiB; and a true ARMv6 from its SD card."""
-    (pc.folder / "hello").write_text("from the pc\n")
-    board = guests(image_of(name), lan)
-    board.start()
-    board.login()
-    check_disk(board)
-    pair(board, pc, "board")
-    board.until("grep -q 'from the pc' /data/folder/hello")
-    board.ask("echo from the board > /data/folder/answer")
-    wait_for((pc.folder / "answer").is_file, "the board's file is on the pc")
-    wait_for(lambda: in_sync(board), "in sync")
-    wait_for(lambda: "board" in pc.discovered(), "the board is seen on the LAN")
-    board.poweroff()
+    tell(guests(image_of(name), lan), pc)
 
 
 def test_power_cuts(image_of: Callable[..., Path], lan: Lan, guests: Callable[..., Guest], pc: Pc) -> None:
@@ -85,6 +74,7 @@ def test_power_cuts(image_of: Callable[..., Path], lan: Lan, guests: Callable[..
         board.start()
         time.sleep(chance.uniform(0.2, 12))
         board.kill()
+        board.check_card()
     board.start()
     board.login()
     check_disk(board)
@@ -94,6 +84,7 @@ def test_power_cuts(image_of: Callable[..., Path], lan: Lan, guests: Callable[..
         board.type(f"toastbox join {pc.invite()} /data/folder --name board-{number}")
         time.sleep(chance.uniform(0.1, 8))
         board.kill()
+        board.check_card()
         board.start()
         board.login()
         check_disk(board)
@@ -107,6 +98,7 @@ def test_power_cuts(image_of: Callable[..., Path], lan: Lan, guests: Callable[..
         time.sleep(chance.uniform(0.1, 10))
         known |= content(pc.folder)
         board.kill()
+        board.check_card()
         board.start()
         board.login()
         check_disk(board)
@@ -120,6 +112,7 @@ def test_power_cuts(image_of: Callable[..., Path], lan: Lan, guests: Callable[..
     for _ in range(4):
         time.sleep(chance.uniform(0, 5))
         board.kill()
+        board.check_card()
         board.start()
         board.login()
         check_disk(board)
@@ -127,35 +120,52 @@ def test_power_cuts(image_of: Callable[..., Path], lan: Lan, guests: Callable[..
         assert content_of(board) == content(pc.folder)
 
 
+def numbers(text: str) -> dict[str, int]:
+    """Of a line of the console's status: "available 123, agent 45"."""
+    return {pair.split()[0]: int(pair.split()[1]) for pair in text.split(", ")}
+
+
 def test_64_mib_and_20000_files(image_of: Callable[..., Path], lan: Lan, guests: Callable[..., Guest], pc: Pc) -> None:
-    """The 32-bit board with 64 MiB, no swap: it keeps 20,000 files in step and is never out of memory."""
+    """The 32-bit board with 64 MiB, no swap: it keeps 20,000 files in step and is never out of memory.
+
+    The console on its serial port pairs it and tells its memory all the while, as a person would have it.
+    """
     for number in range(20_000):
         path = pc.folder / f"folder-{number // 200:03}" / f"{number:05}"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(f"{number}\n".encode() * 20)
-    board = guests(image_of("virt-armhf"), lan)
-    board.start()
-    board.login()
-    # The shell has the serial port; the console that would have it runs beside it, so that its memory counts too.
-    board.ask(f"{CONSOLE} > /dev/null 2>&1 & sleep 5")
-    pair(board, pc, "board")
-    lowest = 1 << 30
+    board = guests(image_of("virt-armhf"), lan, 1024)
+    board.start(login=False)
+    board.meet()
+    print(f"after the start: {board.status()['memory']}")
+    board.console("set hostname board")
+    assert "board" in board.console(f"pair {pc.invite()}", LONG_S)
+    lowest, most = 1 << 30, 0
 
     def arrived() -> bool:
-        nonlocal lowest
-        lowest = min(lowest, int(board.ask("grep MemAvailable /proc/meminfo").split()[1]))
-        found = status(board)
-        return found.get("state") == "in sync" and found.get("entries", 0) >= 20_100
+        nonlocal lowest, most
+        time.sleep(5)
+        found = board.status()
+        if "memory" not in found:
+            return False
+        memory = numbers(found["memory"])
+        lowest, most = min(lowest, memory["available"]), max(most, memory.get("agent", 0))
+        return found.get("state") == "in sync" and int(found.get("entries", "0")) >= 20_100
 
     wait_for(arrived, "20,000 files in sync", LONG_S)
-    print(
-        board.ask(
-            "free; grep -E 'Rss|Pss|Private' /proc/$(pidof python3.11)/smaps_rollup; toastbox status /data/folder"
-        )
-    )
-    print(f"lowest MemAvailable: {lowest} kB")
+    time.sleep(30)
+    idle = numbers(board.status()["memory"])
+    print(f"while syncing: available {lowest} at least, agent {most} at most; in sync and idle: {idle}")
+    assert b"Out of memory" not in board.all_heard and b"Killed" not in board.console("log 200").encode()
+    assert lowest > FREE_BYTES
+    assert idle["available"] > BAR_FREE_BYTES and idle["agent"] < BAR_AGENT_BYTES
+
+    board.kill()
+    board.check_card()
+    board.start()
+    board.login()
+    wait_for(lambda: in_sync(board), "in sync after a new start", LONG_S)
     check_disk(board)
-    assert lowest > BARS_FREE_KIB
     assert len(content_of(board)) == 20_000
 
 
