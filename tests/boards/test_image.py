@@ -223,6 +223,13 @@ def test_wishes_that_cannot_be(words: tuple[str, ...]) -> None:
         command.settings(asked(*words))
 
 
+def test_what_it_was_made_of_is_in_it() -> None:
+    text = build.packages_text(
+        ["bookworm", "bookworm-security"], [Path("/x/zlib_1_all.deb"), Path("/x/iw_5_arm64.deb")]
+    )
+    assert text == "# of bookworm, bookworm-security\niw_5_arm64.deb\nzlib_1_all.deb\n"
+
+
 def test_private_key_is_refused(tmp_path: Path) -> None:
     key = tmp_path / "id"
     key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
@@ -276,4 +283,6 @@ def test_image_is_small_and_the_same_every_time(tmp_path: Path, image_of: Callab
         env={"PATH": f"{os.environ['PATH']}:/sbin:/usr/sbin"},
     )
     assert listed.stdout.count("type=83") == 2
+    told = subprocess.run(["mtype", "-i", f"{first}@@{MIB}", "::packages.txt"], capture_output=True, check=True).stdout
+    assert told.startswith(b"# of bookworm") and b"linux-image-" in told and b"libssl3_" in told
     assert first.stat().st_size < 110 * MIB

@@ -14,7 +14,7 @@ from lines import Line
 from toastbox.config import AgentSettings
 from toastbox.core import console_machine as machine
 from toastbox.core.console import Answer
-from toastbox.device import console_network
+from toastbox.device import console_network, console_system
 from toastbox.device.console import Line as ServedLine
 from toastbox.device.console import parse_options
 from toastbox.device.console_board import Board
@@ -78,6 +78,25 @@ def test_networks_of_iw() -> None:
         {"ssid": "old", "signal": -80, "security": "wep"},
     ]
     assert console_network.parse_iw("") == [] and console_network.parse_iw("command failed") == []
+
+
+def test_a_card_that_is_busy_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """iw says so while the card looks around for itself."""
+    program = tmp_path / "iw"
+    program.write_text(
+        f"#!/bin/sh\n! mkdir {tmp_path}/asked && exec cat {tmp_path}/answer\n"
+        "echo 'command failed: Device or resource busy (-16)' >&2\nexit 240\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "answer").write_text(IW)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(console_network, "wireless", lambda: ["wlan0"])
+    monkeypatch.setattr(console_system, "SCAN_PAUSE_S", 0.0)
+    found = LinuxSystem(tmp_path / "no-hooks").wifi_scan()
+    assert [each["ssid"] for each in found] == ["caf\u00e9", "far", "old"]
+    program.write_text("#!/bin/sh\necho 'command failed: Network is down (-100)' >&2\nexit 156\n")
+    with pytest.raises(ToastboxError, match="Network is down"):
+        LinuxSystem(tmp_path / "no-hooks").wifi_scan()
 
 
 def test_networks_of_a_hook() -> None:

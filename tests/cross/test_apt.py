@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.cross.apt import AptError, mirror
+from tools.cross.apt import AptError, fixes, mirror
 
 DEB822 = """Types: deb
 URIs: http://security.example/debian-security/
@@ -40,3 +40,12 @@ def test_no_mirror_is_said(tmp_path: Path) -> None:
     (tmp_path / "vendor.list").write_text("deb http://vendor.example/apt stable tools\n")
     with pytest.raises(AptError, match="no Debian mirror"):
         mirror((tmp_path,))
+
+
+def test_fixes_are_had_where_the_system_has_them(tmp_path: Path) -> None:
+    (tmp_path / "debian.sources").write_text(DEB822)
+    assert fixes("bookworm", (tmp_path,)) == [
+        ("http://mirror.example/debian", "bookworm-updates"),
+        ("http://security.example/debian-security", "bookworm-security"),
+    ]
+    assert fixes("trixie", (tmp_path,)) == []

@@ -34,21 +34,34 @@ def _entries(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
             yield found[1], [found[2]], found[3].split()
 
 
+def _files(sources: tuple[Path, ...]) -> list[Path]:
+    paths = [path for source in sources for path in (sorted(source.iterdir()) if source.is_dir() else [source])]
+    return [path for path in paths if path.suffix in (".sources", ".list") and path.is_file()]
+
+
 def mirror(sources: tuple[Path, ...] = SOURCES) -> str:
     """The URI from which this system takes Debian. AptError when none is found."""
-    files = [path for source in sources for path in (sorted(source.iterdir()) if source.is_dir() else [source])]
-    for path in files:
-        if path.suffix in (".sources", ".list") and path.is_file():
-            for uri, suites, components in _entries(path):
-                if "main" in components and any(re.fullmatch(r"[a-z]+", suite) for suite in suites):
-                    return uri.rstrip("/")
+    for path in _files(sources):
+        for uri, suites, components in _entries(path):
+            if "main" in components and any(re.fullmatch(r"[a-z]+", suite) for suite in suites):
+                return uri.rstrip("/")
     raise AptError("no Debian mirror in /etc/apt: add one to sources.list")
 
 
+def fixes(release: str, sources: tuple[Path, ...] = SOURCES) -> list[tuple[str, str]]:
+    """(URI, suite) of the release's updates and security fixes, where this system has them in its sources."""
+    wanted = (f"{release}-updates", f"{release}-security")
+    found = {
+        suite: uri.rstrip("/") for path in _files(sources) for uri, suites, _ in _entries(path) for suite in suites
+    }
+    return [(found[suite], suite) for suite in wanted if suite in found]
+
+
 class Apt:
-    """One release in a folder of its own. Lists are fetched once; remove the folder to have them anew.
+    """One release in a folder of its own. Lists are fetched once: `renew` has them anew.
 
     architectures: whose packages are wanted; with none of them only sources can be had, and half as much is fetched.
+    with_fixes: the release's updates and security fixes too, if they can be had.
     """
 
     def __init__(
@@ -57,17 +70,26 @@ class Apt:
         release: str = "bookworm",
         components: tuple[str, ...] = ("main",),
         architectures: tuple[str, ...] = ARCHITECTURES,
+        with_fixes: bool = False,
     ) -> None:
         self.release = release
         self._types = ("deb", "deb-src") if architectures else ("deb-src",)
         self._architectures = "".join(f'"{name}";' for name in architectures)
-        self.folder = (folder / f"apt-{release}-{'-'.join(components)}").absolute()
-        self._source = f"[signed-by={KEYRING}] {mirror()} {release} {' '.join(components)}"
+        names = (release, *(("fixes",) if with_fixes else ()), *components)
+        self.folder = (folder / f"apt-{'-'.join(names)}").absolute()
+        self._components = " ".join(components)
+        self._places = [(mirror(), release)]
+        self._fixes = fixes(release) if with_fixes else []
 
-    def _write_settings(self) -> None:
+    def _write_settings(self, places: list[tuple[str, str]]) -> None:
         for name in ("lists/partial", "cache/archives/partial"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        (self.folder / "sources.list").write_text("".join(f"{kind} {self._source}\n" for kind in self._types))
+        lines = [
+            f"{kind} [signed-by={KEYRING}] {uri} {suite} {self._components}\n"
+            for uri, suite in places
+            for kind in self._types
+        ]
+        (self.folder / "sources.list").write_text("".join(lines))
         (self.folder / "apt.conf").write_text(
             f"""Dir::State::Lists "{self.folder}/lists";
 Dir::State::Status "{self.folder}/status";
@@ -95,9 +117,31 @@ Acquire::Languages "none";
         """Fetches the lists unless that was done before."""
         done = self.folder / "updated"
         if not done.exists():
-            self._write_settings()
-            self.run("apt-get", "-q", "update")
+            self._fetch_lists()
             done.touch()
+
+    def _fetch_lists(self) -> None:
+        """Of the release and of its fixes; without those that the mirror does not have, or has half."""
+        if self._fixes and self._could_update(self._places + self._fixes):
+            return
+        had = list(self._places)
+        had += [place for place in self._fixes if self._could_update([*self._places, place])]
+        self._write_settings(had)
+        self.run("apt-get", "-q", "update")
+
+    def _could_update(self, places: list[tuple[str, str]]) -> bool:
+        self._write_settings(places)
+        try:
+            self.run("apt-get", "-q", "update", "--error-on=any")
+        except AptError:
+            return False
+        return True
+
+    def suites(self, architecture: str) -> list[str]:
+        """Those whose list for this architecture was to be had: the release, and what there is of its fixes."""
+        names = [self.release, *(suite for _, suite in fixes(self.release))]
+        lists = self.folder / "lists"
+        return [name for name in names if any(lists.glob(f"*_dists_{name}_main_binary-{architecture}_Packages*"))]
 
     def renew(self) -> None:
         """Has the lists fetched anew, because the mirror no longer has what they name."""

@@ -31,18 +31,24 @@ PROGRAMS = {
 }
 COMPILERS = {"armel": "arm-linux-gnueabi", "armhf": "arm-linux-gnueabihf", "arm64": "aarch64-linux-gnu"}
 DEFAULT_TIME_S = 1_764_000_000
-COMMAND_LINE = "toastbox.disk={number} panic=10 consoleblank=0 loglevel=4"
-SQUASH = "-comp zstd -Xcompression-level 15 -b 128K -all-root -no-progress -no-xattrs -quiet".split()
+# Without the directory of trace events, whose ten thousand inodes the kernel would keep in 6 MB for good.
+COMMAND_LINE = "toastbox.disk={number} panic=10 consoleblank=0 loglevel=4 initcall_blacklist=tracer_init_tracefs"
+# A page that is read again costs its whole block, decompressed and cached: small blocks, as memory is short.
+SQUASH = "-comp zstd -Xcompression-level 15 -b 32K -all-root -no-progress -no-xattrs -quiet".split()
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the person asked for besides the board. settings: lines of toastbox.conf, by key."""
+    """What the person asked for besides the board.
+
+    settings: lines of toastbox.conf, by key. renew: whether newer packages are looked for.
+    """
 
     settings: dict[str, str]
     hub: bool = False
     ssh_key: str = ""
     size_bytes: int = 0
+    renew: bool = False
 
 
 Show = Callable[[str], None]
@@ -62,12 +68,15 @@ def time_of_files() -> int:
     return int(os.environ.get("SOURCE_DATE_EPOCH", DEFAULT_TIME_S))
 
 
-def build(board: Board, wishes: Wishes, output: Path, show: Show, cache: Path | None = None) -> None:
-    """Make the image. Raises OSError, AptError, NoPython, NoModule, TooSmall, CalledProcessError."""
+def build(board: Board, wishes: Wishes, output: Path, show: Show, cache: Path | None = None) -> list[str]:
+    """Make the image; gives the parts of the archive that it had to do without.
+
+    Raises OSError, AptError, NoPython, NoModule, TooSmall, CalledProcessError.
+    """
     assert board.system
     cache, time_s = cache or packages.cache_folder(), time_of_files()
     cache.mkdir(parents=True, exist_ok=True)
-    source = Packages(board.system.architecture, cache)
+    source = Packages(board.system.architecture, cache, wishes.renew)
     show("1/6 packages")
     names = [source.kernel(board.system.kernel), *_names(board, wishes)]
     debs = source.fetch(names)
@@ -82,7 +91,9 @@ def build(board: Board, wishes: Wishes, output: Path, show: Show, cache: Path | 
     show("6/6 disk")
     number = hashlib.sha256(squashed).hexdigest()[:8]
     files = boot_files(board, kernel, first, number, wishes, debs)
+    files["packages.txt"] = packages_text(source.suites(), debs).encode()
     disk.write(disk.Disk(number, files, squashed, wishes.size_bytes, time_s), output)
+    return source.lacking()
 
 
 def _names(board: Board, wishes: Wishes) -> list[str]:
@@ -174,6 +185,11 @@ def _raspberry(board: Board, debs: list[Path]) -> dict[str, bytes]:
     lines = [f"kernel={board.system.kernel_name}", "initramfs initrd.img followkernel", "upstream_kernel=1"]
     files["config.txt"] = "\n".join([*lines, *board.system.config, ""]).encode()
     return files
+
+
+def packages_text(suites: list[str], debs: list[Path]) -> str:
+    """packages.txt: what the image was made of, so that it can be made again, or known to be too old."""
+    return "\n".join([f"# of {', '.join(suites)}", *sorted(path.name for path in debs), ""])
 
 
 def settings_text(wishes: Wishes) -> str:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.cross.apt import Apt, AptError
+from tools.cross.apt import Apt, AptError, fixes
 
 RELEASE = "bookworm"
 PYTHON = "3.11"
@@ -28,12 +28,14 @@ BASE = (
     *"python3-zeroconf python3-ifaddr python3-async-timeout busybox-static e2fsprogs".split(),
 )
 WIFI = (
-    *"wpasupplicant libnl-3-200 libnl-genl-3-200 libnl-route-3-200 libdbus-1-3 libpcsclite1 libreadline8".split(),
+    *"iw wireless-regdb wpasupplicant libnl-3-200 libnl-genl-3-200 libnl-route-3-200 libdbus-1-3".split(),
+    *"libpcsclite1 libreadline8".split(),
     *"libtinfo6 libsystemd0 liblz4-1 libzstd1 liblzma5 libcap2 libgcrypt20 libgpg-error0".split(),
 )
 SSH = "dropbear-bin libtomcrypt1 libtommath1 libcrypt1 libgmp10".split()
 HUB = "python3-cryptography".split()
 FIRMWARE = "firmware-brcm80211"
+REGULATIONS = "wireless-regdb"
 RASPBERRY = "raspi-firmware"
 
 # Of the packages above, what a board has no use for.
@@ -51,7 +53,7 @@ PYTHON_UNWANTED = (
     *"lib-dynload/audioop* lib-dynload/_lsprof* cProfile.py profile.py pstats.py doctest.py unittest".split(),
 )
 # The programs that are kept of usr/bin, usr/sbin and such; all else there is busybox.
-PROGRAMS = ("python3.11", "busybox", "e2fsck", "resize2fs", "wpa_supplicant", "wpa_cli", "dropbear", "dropbearkey")
+PROGRAMS = ("python3.11", "busybox", "e2fsck", "resize2fs", "wpa_supplicant", "iw", "dropbear", "dropbearkey")
 
 
 def wanted(path: str) -> bool:
@@ -73,9 +75,11 @@ def _tops(path: str) -> tuple[str, ...]:
 class Packages:
     """The packages of one architecture."""
 
-    def __init__(self, architecture: str, cache: Path) -> None:
-        self._apt = Apt(cache, RELEASE, ("main", "non-free-firmware"))
+    def __init__(self, architecture: str, cache: Path, renew: bool = False) -> None:
+        self._apt = Apt(cache, RELEASE, ("main", "non-free-firmware"), with_fixes=True)
         self._architecture = architecture
+        if renew:
+            self._apt.renew()
 
     def _run(self, program: str, *words: str, cwd: Path | None = None) -> str:
         """apt as a machine of that architecture would run it, so that what is for all architectures is found too."""
@@ -93,6 +97,15 @@ class Packages:
         if not found:
             raise AptError(f"{RELEASE} has no kernel {package} for {self._architecture}")
         return found[1]
+
+    def suites(self) -> list[str]:
+        """The parts of the archive that were looked into."""
+        return self._apt.suites(self._architecture)
+
+    def lacking(self) -> list[str]:
+        """Updates or security fixes that could not be had, though this machine knows where they are."""
+        there = self.suites()
+        return [suite for _, suite in fixes(RELEASE) if suite not in there]
 
     def fetch(self, names: list[str]) -> list[Path]:
         """Their files, in the order asked for. What is in the cache already is not fetched again."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from toastbox.boards import Board
 from tools.image import libraries, native
 from tools.image.kernel import EVERYWHERE, Kernel
-from tools.image.packages import FIRMWARE, wanted
+from tools.image.packages import FIRMWARE, REGULATIONS, wanted
 from tools.image.tree import Node, Tree, merge_links
 
 FILES = Path(__file__).parent / "files"
@@ -71,6 +71,8 @@ def root(board: Board, debs: list[Path], kernel: Kernel, hub: bool, ssh_key: str
         tree.package(deb, wanted)
         if board.system.firmware and deb.name.startswith(FIRMWARE):
             _add_firmware(tree, deb, board.system.firmware)
+        if deb.name.startswith(REGULATIONS):
+            _add_regulations(tree, deb)
     native.add_toastbox(tree, board.system.architecture, hub, cache)
     native.compile_all(tree, cache)
     tree.remove(
@@ -100,6 +102,13 @@ def _add_firmware(tree: Tree, deb: Path, patterns: tuple[str, ...]) -> None:
             todo.append(posixpath.normpath(posixpath.join(posixpath.dirname(path), node.data.decode())))
         elif stat.S_ISREG(node.mode):
             tree.file(path, node.data)
+
+
+def _add_regulations(tree: Tree, deb: Path) -> None:
+    """Which channels a country allows, signed by whom Debian's kernel trusts. The package's script would link them."""
+    _add_firmware(tree, deb, ("regulatory.db*-debian",))
+    for name in ("regulatory.db", "regulatory.db.p7s"):
+        tree.link(f"{FIRMWARE_FOLDER}{name}", f"{name}-debian")
 
 
 def _add_system(tree: Tree, board: Board, hub: bool, time_s: int) -> None:

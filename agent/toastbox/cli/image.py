@@ -33,12 +33,14 @@ def image(options: argparse.Namespace) -> int:
         raise WrongUse(f"missing here: sudo apt-get install {' '.join(missing)}")
     output = Path(options.out).absolute()
     raw = output.with_suffix("") if output.suffix == ".xz" else output
-    wishes = build.Wishes(settings(options), options.hub, _ssh_key(options.ssh_key), options.size)
+    wishes = build.Wishes(settings(options), options.hub, _ssh_key(options.ssh_key), options.size, options.renew)
     with Progress() as progress:
-        _build(build, board, wishes, raw, progress)
+        lacking = _build(build, board, wishes, raw, progress)
         if raw != output:
             _compress(raw, output, progress)
     say(str(output))
+    if lacking:
+        warn(f"made without {' and '.join(lacking)}, which could not be had: --renew tries again")
     warn(f"{show_bytes(output.stat().st_size)}. Next: {_next(board, options.out)}")
     return 0
 
@@ -49,13 +51,15 @@ def _next(board: Board, out: str) -> str:
     return f"toastbox flash {board.name} /dev/sdX --image {out}"
 
 
-def _build(build: Any, board: Board, wishes: Any, output: Path, progress: Progress) -> None:
+def _build(build: Any, board: Board, wishes: Any, output: Path, progress: Progress) -> list[str]:
+    """Which of Debian's fixes it had to do without."""
     try:
-        build.build(board, wishes, output, lambda text: progress.show(f"{output.name}: {text}"))
+        lacking: list[str] = build.build(board, wishes, output, lambda text: progress.show(f"{output.name}: {text}"))
     except build.FAULTS as error:
         raise ToastboxError(f"no image was made: {error}") from error
     except build.disk.TooSmall as error:
         raise WrongUse(str(error)) from error
+    return lacking
 
 
 def _compress(raw: Path, output: Path, progress: Progress) -> None:

@@ -346,6 +346,7 @@ def _image(commands: Commands) -> None:
     parser.add_argument("--hub-url", metavar="URL", help="of the hub, where it is not on the LAN")
     parser.add_argument("--size", metavar="S", type=typed(quantity.parse_bytes), default=0, help="(default: least)")
     parser.add_argument("--hub", action="store_true", help="the board is the hub")
+    parser.add_argument("--renew", action="store_true", help="look for newer packages first (security fixes)")
 
 
 def _emulate(commands: Commands) -> None:

@@ -15,6 +15,7 @@ Without a hook `apply` sets the host name and nothing else: how a network is bro
 from __future__ import annotations
 
 import os
+import time
 
 from toastbox.errors import ToastboxError
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only w
 
 HOOK_TIMEOUT_S = 60.0
 SCAN_TIMEOUT_S = 30.0
+SCAN_TRIES, SCAN_PAUSE_S = 4, 2.0
 LOGS = (
     ("logread",),
     ("journalctl", "--no-pager", "-q", "-n", "{count}"),
@@ -84,7 +86,7 @@ class LinuxSystem:
             raise ToastboxError("this board has no Wi-Fi card, or its driver is not loaded")
         if shutil.which("iw") is None:
             raise ToastboxError("this system cannot look for networks: it lacks the program iw")
-        return console_network.parse_iw(_output(["iw", "dev", cards[0], "scan"], SCAN_TIMEOUT_S))
+        return console_network.parse_iw(_scanned(cards[0]))
 
     def wifi_address(self, name: str = "") -> str:
         from toastbox.device import console_network
@@ -125,6 +127,18 @@ class LinuxSystem:
         if not os.access(program, os.X_OK):
             return None
         return _output([program, *arguments], HOOK_TIMEOUT_S)
+
+
+def _scanned(card: str) -> str:
+    """What iw finds. The card may just be looking around for itself: then it is busy, for some seconds."""
+    for _ in range(SCAN_TRIES - 1):
+        try:
+            return _output(["iw", "dev", card, "scan"], SCAN_TIMEOUT_S)
+        except ToastboxError as error:
+            if "busy" not in str(error):
+                raise
+        time.sleep(SCAN_PAUSE_S)
+    return _output(["iw", "dev", card, "scan"], SCAN_TIMEOUT_S)
 
 
 def _output(command: Sequence[str], timeout_s: float) -> str:
