@@ -67,6 +67,11 @@ test-arm: setup need-cross ## The C core's and the agent's tests on emulated ARM
 	@tools/setup.sh need mmdebstrap=mmdebstrap ip=iproute2
 	$(BIN)/python -m tools.cross.arm $(ARM)
 
+.PHONY: memory-arm
+memory-arm: setup need-cross ## Peak resident memory of two agents on an emulated ARMv7 (root; FILES=10000)
+	@tools/setup.sh need mmdebstrap=mmdebstrap
+	$(BIN)/python -m tools.cross.memory --files $(or $(FILES),10000)
+
 test-core: setup ## Decisions, under CPython and MicroPython
 	$(PYTEST) tests/core
 

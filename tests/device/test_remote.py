@@ -16,6 +16,7 @@ from toastbox.device.channel import Channel
 from toastbox.device.remote import open_channel
 from toastbox.device.tls import Pin
 from toastbox.errors import AccessDenied, EpochChanged, HostilePeer, HubRefused, HubUnreachable, WrongUse
+from town import PATIENCE
 
 # --- one connection
 
@@ -69,10 +70,10 @@ def test_silence_ends_in_unreachable_and_is_not_repeated():
         connection.receive()
         connection.answer(b"\1")
         connection.receive()
-        asked.wait(5)
+        asked.wait(5 * PATIENCE)
 
     with ScriptedServer(silent) as server:
-        hub = client(server, timeout_s=0.2)
+        hub = client(server, timeout_s=0.2 * PATIENCE)
         hub.missing(bytes(32))
         with pytest.raises(HubUnreachable):
             hub.missing(bytes(32))

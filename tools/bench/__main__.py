@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tools.bench import chunking, latency_peers, ours, releases, report, rsync, saves, sessions, syncthing
+from tools.bench import chunking, hashing, latency_peers, ours, releases, report, rsync, saves, sessions, syncthing
 from tools.bench.disks import require_root
 from tools.bench.errors import BenchError
 from tools.bench.figures import Figures
@@ -41,6 +41,7 @@ TASKS = (
     Task("syncthing", "edits", "syncthing", partial(sessions.edit_session, syncthing.open_pair)),
     Task("toastbox", "saves", "", saves.session),
     Task("toastbox", "chunking", "", chunking.session),
+    Task("toastbox", "hashing", "", hashing.session),
     Task("rsync", "tree", "rsync", rsync.tree_session),
     Task("rsync", "edits", "rsync", rsync.edit_session),
     Task("rsync --fsync", "tree", "rsync", partial(rsync.tree_session, options=("--fsync",))),

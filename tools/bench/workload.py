@@ -31,6 +31,7 @@ class Scale:
     idle_s: float
     saves_s: float
     rest_s: float
+    hashed_bytes: int
 
     @property
     def sigma(self) -> float:
@@ -38,8 +39,8 @@ class Scale:
         return math.sqrt(2 * math.log(self.total_bytes / self.files / MEDIAN_BYTES))
 
 
-FULL = Scale(20_000, 136_000_000, 256 << 20, 100, 30, 60.0, 10.0, 600.0)
-QUICK = Scale(2_000, 13_600_000, 32 << 20, 100, 10, 10.0, 2.0, 60.0)
+FULL = Scale(20_000, 136_000_000, 256 << 20, 100, 30, 60.0, 10.0, 600.0, 4 << 30)
+QUICK = Scale(2_000, 13_600_000, 32 << 20, 100, 10, 10.0, 2.0, 60.0, 256 << 20)
 
 
 @dataclass(frozen=True)
