@@ -17,8 +17,10 @@ import pytest
 
 from consolekit import BoardProcess, Cable
 from lines import Line, flips, kernel_messages
+from toastbox.cli.console import check_settings
 from toastbox.cli.console_client import Client
 from toastbox.cli.console_port import Wire
+from toastbox.errors import WrongUse
 from town import Town, wait_for
 
 Boards = Callable[[str, str], BoardProcess]
@@ -149,6 +151,13 @@ def test_wrong_use_is_told_before_the_board_is_asked(line: Callable[..., Line]) 
         done = console(port, *words)
         assert (done.returncode, done.stdout) == (2, ""), done
         assert wanted in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_hub_without_tls_is_the_boards_affair() -> None:
+    assert check_settings({"hub": "http://192.168.1.2:8271"}) == {"hub": "http://192.168.1.2:8271"}
+    for wrong in ("ftp://192.168.1.2:8271", "192.168.1.2", "https://"):
+        with pytest.raises(WrongUse):
+            check_settings({"hub": wrong})
 
 
 def test_errors_say_whose_fault_it_is(line: Callable[..., Line], tmp_path: Path) -> None:
