@@ -20,6 +20,11 @@
 
 enum { NAME_MOST = 255, LIMIT_SMALL = 65536 };
 
+/* Whole seconds that 64 bits of nanoseconds hold: the years 1677 to 2262. File systems know earlier and later ones,
+ * which are taken for the first and the last of these (as in device/seen.py). */
+#define SECOND_FIRST INT64_C(-9223372036)
+#define SECOND_LAST INT64_C(9223372035)
+
 struct name {
     const uint8_t *bytes;
     size_t size;
@@ -228,6 +233,12 @@ static uint8_t kind_of(uint32_t mode)
 
 static int64_t nanoseconds(struct statx_timestamp time)
 {
+    if (time.tv_sec > SECOND_LAST) {
+        return SECOND_LAST * INT64_C(1000000000) + 999999999;
+    }
+    if (time.tv_sec < SECOND_FIRST) {
+        return SECOND_FIRST * INT64_C(1000000000);
+    }
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 

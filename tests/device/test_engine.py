@@ -175,6 +175,18 @@ def test_executable_bit_and_time_travel_without_content(trio: Trio) -> None:
     assert b.remote.fetched == fetched
 
 
+@pytest.mark.parametrize("second", [-(10**10), 0, 2**31, 9_223_372_036, 15_000_000_000])
+def test_file_of_any_time_arrives(trio: Trio, second: int) -> None:
+    _, a, b = trio
+    a.write("x", b"1")
+    a.write("y", b"2")
+    os.utime(a.root / "x", (second, second))
+    settle(a, b)
+    assert (b.root / "x").read_bytes() == b"1" and (b.root / "y").exists()
+    commits = a.remote.calls["commit"]
+    assert a.sync() and b.sync() and a.remote.calls["commit"] == commits
+
+
 def test_special_files_are_reported_and_left_alone(trio: Trio) -> None:
     _, a, b = trio
     os.mkfifo(a.root / "pipe")

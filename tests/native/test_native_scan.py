@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from toastbox.device.seen import Seen
 from toastbox.errors import ArenaFull
 from toastbox.native.arena import Arena
 from toastbox.native.scan import FILE, FOLDER, LINK, OTHER, Record, list_directory
@@ -48,6 +49,26 @@ def test_records_are_what_lstat_says(tmp_path: Path, directory: int) -> None:
         assert list(listing) == [expected(directory, name, kind) for name, kind in kinds.items()]
         assert listing[0].mtime_ns == -1_500_000_001
         assert len(listing) == 5 and not listing.more
+
+
+@pytest.mark.parametrize(
+    ("second", "stamp_ns"),
+    [
+        (9_223_372_035, 9_223_372_035_000_000_000),
+        (9_223_372_036, 9_223_372_035_999_999_999),
+        (15_000_000_000, 9_223_372_035_999_999_999),  # the year 2445, about the last one of ext4
+        (-9_223_372_037, -9_223_372_036_000_000_000),
+    ],
+)
+def test_times_beyond_64_bits_of_nanoseconds_are_the_last_or_first(
+    tmp_path: Path, directory: int, second: int, stamp_ns: int
+) -> None:
+    (tmp_path / "file").write_bytes(b"1")
+    os.utime(tmp_path / "file", (second, second))
+    kept = os.stat(tmp_path / "file").st_mtime_ns
+    record = list_directory(directory, Arena(1 << 16))[0]
+    assert record.mtime_ns == (stamp_ns if kept == second * 10**9 else kept)
+    assert Seen(b"file", 0o100644, 1, second * 10**9, 0, 1).mtime_ns == stamp_ns
 
 
 def test_names_of_any_bytes_come_in_byte_order(tmp_path: Path, directory: int) -> None:
