@@ -121,6 +121,9 @@ class LocalRemote:
         self._count("ahead")
         return self._ahead.answer(self._device.folder, self._device.number, after)
 
+    def wanted(self) -> bytes:
+        return self._service.wanted.hashes(self._device.folder)
+
     def rest(self) -> None:
         self._count("rest")
 

@@ -28,6 +28,9 @@ class Listener:
     def on_peers(self):
         self.heard.put(("peers",))
 
+    def on_wanted(self):
+        self.heard.put(("wanted",))
+
     def on_connected(self, connected):
         self.heard.put(("connected", connected))
 
@@ -87,13 +90,14 @@ def test_heads_and_peers_are_told(listening):
         connection.receive()
         connection.send(HEAD)
         send(connection, b"retry: 2000\n\n", encode_event("7:1", "head", "1"), encode_event("", "peers", "x"))
+        send(connection, encode_event("", "wanted", "1"))
         send(connection, encode_event("7:2", "head", "2")[:9], encode_event("7:2", "head", "2")[9:])
         send(connection, encode_event("7:3", "news", "x"), encode_event("7:4", "head", "4"))
         open_until_gone(connection)
 
     with ScriptedServer(script) as server:
         _, listener = listening(server)
-        expected = [("connected", True), ("head", 7, 1), ("peers",), ("head", 7, 2), ("head", 7, 4)]
+        expected = [("connected", True), ("head", 7, 1), ("peers",), ("wanted",), ("head", 7, 2), ("head", 7, 4)]
         assert [listener.next() for _ in expected] == expected
         assert server.requests[0].target == "/v1/events"
         assert "last-event-id" not in server.requests[0].headers

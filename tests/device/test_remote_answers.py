@@ -259,3 +259,41 @@ def test_throttle_is_spent_both_ways():
     with ScriptedServer(answering(b"{}")) as server:
         client(server, up=throttle).upload([record], len(record))
         assert sum(spent) == len(record)
+
+
+# --- what the hub lacks
+
+
+def wanting(*marks: str, hashes: bytes):
+    """A hub that says one mark after the other with its pull answers."""
+
+    def script(connection: Connection) -> None:
+        left = list(marks)
+        while request := connection.receive():
+            if request.target == "/v1/wanted":
+                connection.answer(hashes)
+            else:
+                mark = left.pop(0)
+                connection.answer(b"", 200, *([f"Toastbox-Wanted: {mark}"] if mark else []))
+
+    return script
+
+
+def test_what_the_hub_lacks_is_asked_for_once_for_each_mark():
+    with ScriptedServer(wanting("", "7", "7", "9", hashes=b"h" * 64)) as server:
+        hub = client(server)
+        found = []
+        for _ in range(4):
+            hub.pull(1, 1, 1, 4096)
+            found.append(hub.wanted())
+        assert found == [b"", b"h" * 64, b"", b"h" * 64]
+        assert [request.target for request in server.requests].count("/v1/wanted") == 2
+
+
+@pytest.mark.parametrize("hashes", [b"h" * 33, b"h" * (32 * 8193)])
+def test_list_of_what_the_hub_lacks_of_a_wrong_size_is_hostile(hashes):
+    with ScriptedServer(wanting("7", hashes=hashes)) as server:
+        hub = client(server)
+        hub.pull(1, 1, 1, 4096)
+        with pytest.raises(HostilePeer):
+            hub.wanted()

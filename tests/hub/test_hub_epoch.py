@@ -121,6 +121,13 @@ def test_journal_of_a_newer_program_is_refused(data: Path) -> None:
         Home(str(data))
 
 
+def test_journal_that_is_gone_is_not_begun_anew(data: Path) -> None:
+    (data / "journal.db").unlink()
+    for _ in range(2):
+        with pytest.raises(SafetyRefused, match="backup"):
+            Home(str(data))
+
+
 def test_private_files_are_private(data: Path) -> None:
     assert data.stat().st_mode & 0o777 == 0o700
     for path in data.rglob("*"):

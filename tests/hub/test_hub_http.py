@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import socket
+import sqlite3
 import ssl
 import time
 from collections.abc import Iterator
@@ -259,6 +260,22 @@ def test_compressed_body_is_not_decompressed(hub: Running) -> None:
     headers = {"Content-Encoding": "gzip"}
     assert problem_of(caller.ask("POST", "/v1/missing", bytes(33), **headers)) == (400, "bad-request")
     assert caller.ask("POST", "/v1/missing", bytes(32), **headers).body == b"\1"
+
+
+def test_damaged_database_is_said_and_tried_again(
+    hub: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller = hub.device()
+
+    def fail(*_: object) -> None:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorname = "SQLITE_CORRUPT"
+        raise error
+
+    monkeypatch.setattr(hub.service, "peers", fail)
+    answered = caller.ask("GET", "/v1/peers")
+    assert problem_of(answered) == (503, "busy")
+    assert "--restored" in caplog.text and "Traceback" not in caplog.text
 
 
 def test_failure_in_the_hub_tells_nothing(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,11 @@ class SimRemote:
         answer = self._request("ahead", lambda: self._net.hub.ahead.answer(1, self._device.number, after))
         return self._lie(answer) if self._net.fault() else answer
 
+    def wanted(self) -> bytes:
+        if not self._service.wanted.mark(1):
+            return b""
+        return self._request("wanted", lambda: self._service.wanted.hashes(1))
+
     def rest(self) -> None:
         pass
 

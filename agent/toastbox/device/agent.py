@@ -141,6 +141,9 @@ class Agent:
     def on_ahead(self) -> None:
         self._worker.hint_ahead()
 
+    def on_wanted(self) -> None:
+        self._worker.retry()
+
     def on_connected(self, connected: bool) -> None:
         if connected:
             self._worker.hint()

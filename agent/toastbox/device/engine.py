@@ -20,6 +20,7 @@ from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock, PeerSource, Remote
+from toastbox.device.mend import Mender
 from toastbox.device.publish import Echo, Publisher
 from toastbox.device.pull import Puller
 from toastbox.device.push import Pusher
@@ -68,6 +69,7 @@ class Engine:
         self._rules = IgnoreRules("")
         changed = self.dirty.add
         self._ahead = Ahead(folder, index, remote, clock.monotonic_s, ahead_bytes if mode != SEND_ONLY else 0)
+        self._mender = Mender(folder, index, remote)
         reader = Reader(folder, buffers[-1])
         publisher = Publisher(folder, index, device_name, self._hold, changed, self._doubt, clock)
         self._publisher = publisher
@@ -122,6 +124,7 @@ class Engine:
         self._pusher.accept_deletes = accept_deletes
         with self._index.guarded():
             self._go_round()
+            self._mender.mend()
             if self.in_step:
                 self._drop_partials()
             self._ahead.expire()

@@ -145,6 +145,8 @@ class EventStream:
             self._listener.on_peers()
         elif event == "ahead":
             self._listener.on_ahead()
+        elif event == "wanted":
+            self._listener.on_wanted()
 
 
 def parse_id(identifier: str) -> tuple[int, int]:

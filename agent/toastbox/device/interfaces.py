@@ -138,6 +138,10 @@ class Remote(Protocol):
         """What others told behind that position, undecoded."""
         ...
 
+    def wanted(self) -> bytes:
+        """Hashes of chunks that the hub lacks and a device needs; b"" when it has said nothing new of that."""
+        ...
+
     def rest(self) -> None:
         """Nothing more is to be asked for a while: what is kept for it may be given back."""
         ...
@@ -158,6 +162,10 @@ class EventListener(Protocol):
 
     def on_ahead(self) -> None:
         """Another device is uploading a large file, of which chunks are to be had."""
+        ...
+
+    def on_wanted(self) -> None:
+        """The hub lacks chunks that this device may have, or has some again that it lacked."""
         ...
 
     def on_connected(self, connected: bool) -> None:

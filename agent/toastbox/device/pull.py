@@ -311,7 +311,8 @@ class Puller:
 
     def _conclude(self, batch: Batch) -> None:
         """Count; what changed under our hands is decided again, and held in the end."""
-        self._report.count("received", len(batch.items) - len(batch.steps.keep))
+        failed = sum(not target.complete for target in batch.targets)
+        self._report.count("received", len(batch.items) - len(batch.steps.keep) - failed)
         self._report.count("conflicts", len(batch.steps.aside))
         for _ in range(MAX_TRIES):
             entries = self._publisher.again

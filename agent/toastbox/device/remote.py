@@ -15,7 +15,7 @@ from toastbox.core.auth import token
 from toastbox.core.bundle import BundleReader
 from toastbox.core.entry import HASH_SIZE
 from toastbox.core.pairing import decode_code
-from toastbox.core.wire import MAX_CHUNK
+from toastbox.core.wire import MAX_CHUNK, MAX_HASHES
 from toastbox.device.channel import ANSWER_TIMEOUT_S, Channel
 from toastbox.device.interfaces import Buffer, Credentials, FolderInfo
 from toastbox.device.pace import Pace
@@ -68,6 +68,7 @@ class HubClient:
         self._up = Pace(compress)
         self._down = Pace(compress)
         self._hub_inflates = False  # as its last answer said
+        self._wanted = self._wanted_told = ""  # mark of what the hub lacks: the last one, and that of the last list
 
     # --- the folder
 
@@ -87,6 +88,7 @@ class HubClient:
     def pull(self, after: int, epoch: int, entries: int, nbytes: int) -> bytes:
         query = f"after={after}&epoch={epoch}&entries={entries}&bytes={nbytes}"
         response = self._open("GET", f"/v1/pull?{query}", headers=ACCEPT if self._down.compress() else {})
+        self._wanted = response.getheader("Toastbox-Wanted", "")
         return self._inflated(response, self._channel.read(response, nbytes + SLACK), nbytes + SLACK)
 
     def commit(self, body: Buffer) -> bytes:
@@ -143,6 +145,15 @@ class HubClient:
 
     def ahead(self, after: int) -> bytes:
         return self._request("GET", f"/v1/ahead?after={after}", limit=MAX_ANSWER)
+
+    def wanted(self) -> bytes:
+        if not self._wanted or self._wanted == self._wanted_told:
+            return b""
+        hashes = self._request("GET", "/v1/wanted", limit=MAX_HASHES * HASH_SIZE)
+        if len(hashes) % HASH_SIZE:
+            raise HostilePeer("the hub's list of what it lacks is cut off")
+        self._wanted_told = self._wanted
+        return hashes
 
     def rest(self) -> None:
         """End the connection: an open one takes memory of the hub."""

@@ -69,6 +69,13 @@ class Worker(threading.Thread):
             self._wanted = True
             self._wake.notify()
 
+    def retry(self) -> None:
+        """What was held back for want of its content may be had now."""
+        with self._wake:
+            self._retry = True
+            self._wanted = True
+            self._wake.notify()
+
     def hint_ahead(self) -> None:
         """Another device is uploading what will be in the journal: some of it may be fetched already."""
         with self._wake:

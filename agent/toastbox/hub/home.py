@@ -65,6 +65,8 @@ class Home:
 
     def _check_epoch(self, restored: bool) -> None:
         journal = self.service.journal
+        if self._heads.heads() and not journal.folders():
+            raise SafetyRefused("the journal of this hub is gone or empty: put a backup back, start with --restored")
         reason = self._heads.judge(journal.epoch(), journal.folders())
         if restored or reason:
             self.service.renew_epoch(reason or "the owner says so")

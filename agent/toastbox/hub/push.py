@@ -12,6 +12,7 @@ from toastbox.hub.subscribers import Subscribers
 from toastbox.hub.webhooks import Webhooks
 
 _PAUSE_S = 0.005
+_WANTED_PAUSE_S = 0.5  # what is asked for in vain, and what is brought, comes in many pieces
 _PAUSE_EACH_S = 0.0002  # for each listener: telling one takes about a quarter of this
 
 
@@ -35,6 +36,7 @@ class Push:
         self._webhooks = webhooks
         self._cut = cut
         self._idents: dict[int, str] = {}
+        self._wanting: set[int] = set()  # folders of which more may be wanted, or found, in a moment
         self._waiting: dict[int, int | None] = {}  # folders in their pause: the head to tell after it
 
     def head_moved(self, folder: int, seq: int) -> None:
@@ -48,6 +50,18 @@ class Push:
 
     def device_changed(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._cut, number)
+
+    def wanted_changed(self, folder: int) -> None:
+        self._loop.call_soon_threadsafe(self._wanted_changed, folder)
+
+    def _wanted_changed(self, folder: int) -> None:
+        if folder not in self._wanting:
+            self._wanting.add(folder)
+            self._loop.call_later(_WANTED_PAUSE_S, self._tell_wanted, folder)
+
+    def _tell_wanted(self, folder: int) -> None:
+        self._wanting.discard(folder)
+        self._subscribers.tell_wanted(folder)
 
     def _head_moved(self, folder: int, seq: int) -> None:
         if folder in self._waiting:

@@ -8,6 +8,7 @@ runs on threads; chunks pass through in pieces, with no step of the event loop f
 import asyncio
 import json
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -33,6 +34,7 @@ from toastbox.hub.pairing import Pairing
 from toastbox.hub.proxies import Proxies
 from toastbox.hub.refusal import Refusal, bad_request, busy, full, not_found, too_large, unauthorized
 from toastbox.hub.service import CursorAhead, HubService
+from toastbox.hub.storage import translate
 from toastbox.hub.subscribers import RETRY, Mark, Subscribers
 from toastbox.hub.webhooks import Webhooks, parse_hook
 
@@ -96,8 +98,8 @@ class Routes:
             return self._refuse(request, refusal)
         except DeviceFull:
             return self._refuse(request, full())
-        except (DeviceFailing, HubUnreachable) as error:
-            _log.error("%s", error)
+        except (DeviceFailing, HubUnreachable, sqlite3.Error) as error:
+            _log.error("%s", translate(error) if isinstance(error, sqlite3.Error) else error)
             return self._refuse(request, busy(503, 30))
         except TimeoutError:
             return self._refuse(request, Refusal("bad-request", 408, "the body did not come in time"))
@@ -208,10 +210,16 @@ class Routes:
             async with self._budget.take(size):
                 answer = await self._read(self._service.pull, device, after, epoch, entries, size)
                 packed = await self._read(deflate_body, answer) if transfer.accepts(request) else None
-                return _packed(packed, len(answer)) if packed else _bytes(answer)
+                response = _packed(packed, len(answer)) if packed else _bytes(answer)
         except CursorAhead:
             await self._writer.submit(lambda: self._service.renew_epoch("a device's cursor is ahead"))
             raise Refusal("epoch", 409, "the hub's journal was restored", epoch=str(self._service.epoch)) from None
+        if mark := self._service.wanted.mark(device.folder):
+            response.headers["Toastbox-Wanted"] = str(mark)
+        return response
+
+    async def _wanted(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
+        return _bytes(self._service.wanted.hashes(device.folder))
 
     async def _list(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
         first, count = _number(request, "from", 0), _number(request, "count", 16384)
@@ -286,6 +294,7 @@ ROUTES = {
     ("POST", "/v1/ahead"): Route(Routes._note_ahead, MAX_RUN),
     ("GET", "/v1/ahead"): Route(Routes._get_ahead),
     ("GET", "/v1/pull"): Route(Routes._pull),
+    ("GET", "/v1/wanted"): Route(Routes._wanted),
     ("GET", "/v1/list"): Route(Routes._list),
     ("GET", "/v1/events"): Route(Routes._events),
     ("PUT", "/v1/webhook"): Route(Routes._put_webhook, _SMALL_JSON),

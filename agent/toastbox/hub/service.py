@@ -8,7 +8,7 @@ answer with are Refusal; DeviceFull and DeviceFailing mean rollback().
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from toastbox.core.content import ITEM_SIZE
@@ -35,6 +35,7 @@ from toastbox.hub.journal.base import Device, Journal
 from toastbox.hub.pairing import Pairing
 from toastbox.hub.pull import Puller
 from toastbox.hub.refusal import Refusal, bad_request, not_found, too_large, wrong_epoch
+from toastbox.hub.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 MIN_PULL_BYTES = 4096
@@ -54,6 +55,10 @@ class Listener(Protocol):
     def device_changed(self, number: int) -> None:
         """What it may do has changed: its connections are to be judged anew."""
 
+    def wanted_changed(self, folder: int) -> None:
+        """Chunks are wanted, or some that were have come. Called on any thread."""
+        ...
+
 
 class CursorAhead(Refusal):
     """A device has seen more of this epoch than the journal holds: the journal has gone back in time."""
@@ -69,6 +74,7 @@ class HubService:
         self.epoch = journal.epoch()
         self.listeners: list[Listener] = []
         self.pruning = threading.Lock()
+        self.wanted = Wanted()
         self._heads = heads
         self._devices = DeviceTable(journal)
         self._judge = Judge(journal, chunks, DeletionGuard(clock.monotonic), clock.now_s)
@@ -107,16 +113,36 @@ class HubService:
             bitmap[at >> 3] |= missing << (at & 7)
         return bytes(bitmap)
 
-    def store(self, device: Device, chunks: Iterable[tuple[bytes, Buffer]]) -> tuple[int, int]:
+    def store(self, device: Device, chunks: Sequence[tuple[bytes, Buffer]]) -> tuple[int, int]:
         """Writes. Keep verified chunks; (new chunks, their bytes). Need not be durable before a commit is."""
         try:
-            return self.chunks.store(device.folder, chunks)
+            stored = self.chunks.store(device.folder, chunks)
         except DamagedData as error:
             raise bad_request("a chunk does not hash to its name") from error
+        if self.wanted.found(device.folder, (digest for digest, _ in chunks)):
+            self._tell_wanted(device.folder)
+        return stored
 
     def load(self, device: Device, hashes: bytes) -> Iterator[tuple[bytes, Buffer | None]]:
         """Chunks in the order asked; None for those that are missing. See ChunkReader.load."""
-        return self.chunks.load(device.folder, split_hashes(hashes))
+        return self._noting_missing(device.folder, self.chunks.load(device.folder, split_hashes(hashes)))
+
+    def _noting_missing(
+        self, folder: int, chunks: Iterator[tuple[bytes, Buffer | None]]
+    ) -> Iterator[tuple[bytes, Buffer | None]]:
+        news = False
+        try:
+            for digest, data in chunks:
+                if data is None:
+                    news = self.wanted.note(folder, digest) or news
+                yield digest, data
+        finally:
+            if news:
+                self._tell_wanted(folder)
+
+    def _tell_wanted(self, folder: int) -> None:
+        for listener in self.listeners:
+            listener.wanted_changed(folder)
 
     def commit(self, device: Device, body: bytes) -> bytes:
         """Writes. Judge the records of a commit; the answer is true only after flush()."""

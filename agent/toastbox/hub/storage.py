@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from toastbox.errors import DeviceFailing, DeviceFull, ToastboxError
 
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -28,4 +29,6 @@ def translate(error: OSError | sqlite3.Error) -> ToastboxError:
     code = getattr(error, "sqlite_errorname", "")
     if code == "SQLITE_FULL":
         return DeviceFull("the hub's disk is full: free some room")
+    if code in _DAMAGED:
+        return DeviceFailing("the hub's database is damaged: put a backup back, and start it with --restored")
     return DeviceFailing(f"the hub's database fails: {code or type(error).__name__}")

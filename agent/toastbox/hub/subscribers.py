@@ -19,14 +19,14 @@ Mark = tuple[int, int]  # epoch, head
 class Subscriber:
     """One open stream of a device. take() gives what has not been told yet."""
 
-    __slots__ = ("_ahead", "_mark", "_peers", "_told", "_wake", "device", "folder")
+    __slots__ = ("_ahead", "_mark", "_peers", "_told", "_wake", "_wanted", "device", "folder")
 
     def __init__(self, folder: int, known: Mark | None, device: int) -> None:
         """known: what the device says it has heard last."""
         self.folder = folder
         self.device = device
         self._mark = self._told = known
-        self._peers = self._ahead = False
+        self._peers = self._ahead = self._wanted = False
         self._wake = asyncio.Event()
 
     def tell_head(self, mark: Mark) -> None:
@@ -40,6 +40,10 @@ class Subscriber:
 
     def tell_ahead(self) -> None:
         self._ahead = True
+        self._wake.set()
+
+    def tell_wanted(self) -> None:
+        self._wanted = True
         self._wake.set()
 
     async def wait(self) -> None:
@@ -59,6 +63,9 @@ class Subscriber:
         if self._ahead:
             self._ahead = False
             events += encode_event("", "ahead", "1")
+        if self._wanted:
+            self._wanted = False
+            events += encode_event("", "wanted", "1")
         return events
 
 
@@ -93,6 +100,10 @@ class Subscribers:
     def tell_peers(self, folder: int) -> None:
         for subscriber in self._folders.get(folder, ()):
             subscriber.tell_peers()
+
+    def tell_wanted(self, folder: int) -> None:
+        for subscriber in self._folders.get(folder, ()):
+            subscriber.tell_wanted()
 
     def tell_ahead(self, folder: int, author: int) -> bool:
         """Tell all devices but the author that there are chunks of an upload to be had; whether there is any.

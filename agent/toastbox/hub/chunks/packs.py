@@ -229,8 +229,10 @@ class PackStore:
         path = os.path.join(self._path, "index.db")
         try:
             index = ChunkIndex(path)
-            if index.version() == VERSION and self._covers(*index.durable()):
-                return index
+            if index.version() == VERSION:
+                if self._covers(*index.durable()):
+                    return index
+                _log.error("packs have lost their last part or are gone: what devices still have of it they bring back")
             index.close()
         except sqlite3.DatabaseError as error:
             _log.error("chunk index is damaged, making it anew: %s", error)

@@ -1,0 +1,74 @@
+"""What the hub's disk has lost comes back from a device that has it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local import LocalDevice, LocalHub, Trio, held, settle
+
+
+def damage(hub: LocalHub) -> int:
+    """Turn one byte of every chunk's data around; how many chunks there are."""
+    packs = list((Path(hub.home.path) / "chunks").glob("*.pack"))
+    rows = hub.service.chunks._index._writer.execute("SELECT offset, size FROM chunk").fetchall()
+    for offset, size in rows:
+        with packs[0].open("r+b") as file:
+            file.seek(offset + 48 + size // 2)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 1]))
+    return len(rows)
+
+
+def write_all(device: LocalDevice) -> None:
+    device.write("large", os.urandom(700_000))
+    device.write("d/small", b"a few bytes")
+
+
+def test_damaged_chunks_are_brought_back(trio: Trio) -> None:
+    hub, a, b = trio
+    write_all(a)
+    a.sync()
+    count = damage(hub)
+    b.sync()
+    assert set(held(b)) == {b"large", b"d/small"}
+    assert "received" not in b.engine.report.counts or b.engine.report.counts["received"] == 1  # the folder
+    sent = a.remote.calls["upload"]
+    a.sync()
+    assert a.remote.calls["upload"] == sent + 1 and count > 2
+    b.engine.retry_held()
+    b.sync()
+    assert held(b) == {} and a.tree() == b.tree()
+    assert hub.service.wanted.mark(1) == 0
+
+
+def test_only_what_is_still_here_is_brought(trio: Trio) -> None:
+    hub, a, b = trio
+    write_all(a)
+    a.sync()
+    damage(hub)
+    b.sync()
+    (a.root / "d/small").write_bytes(b"other bytes")  # its index does not know yet
+    a.engine._mender.mend()
+    assert len(hub.service.wanted.hashes(1)) == 32, "the large file's are back"
+    settle(a, b)
+    b.engine.retry_held()
+    settle(a, b)
+    assert held(b) == {} and a.tree() == b.tree() and (b.root / "d/small").read_bytes() == b"other bytes"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "nothing"])
+def test_file_that_became_something_else_is_passed_over(trio: Trio, kind: str) -> None:
+    hub, a, b = trio
+    a.write("x", b"content")
+    a.sync()
+    damage(hub)
+    b.sync()
+    (a.root / "x").unlink()
+    if kind == "folder":
+        (a.root / "x").mkdir()
+    elif kind == "pipe":
+        os.mkfifo(a.root / "x")
+    a.engine._mender.mend()
+    assert hub.service.wanted.mark(1) != 0
