@@ -90,7 +90,8 @@ typedef struct tbx_filesystem {
 /* renameat2(2). */
 int tbx_file_rename(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags);
 
-/* openat2(2) with RESOLVE_BENEATH, NO_SYMLINKS and NO_MAGICLINKS, O_CLOEXEC added. Returns a descriptor. */
+/* openat2(2) with RESOLVE_BENEATH, NO_XDEV, NO_SYMLINKS and NO_MAGICLINKS, O_CLOEXEC added. Returns a descriptor.
+ * EXDEV: something is mounted on the way, be it a folder of the same file system. */
 int tbx_file_open(int fd, const char *path, uint64_t flags, uint64_t mode);
 
 /* syncfs(2). */

@@ -18,7 +18,7 @@
 #define SYS_openat2 437
 #endif
 
-enum { RESOLVE_MAGIC = 0x02, RESOLVE_LINKS = 0x04, RESOLVE_BELOW = 0x08 };
+enum { RESOLVE_MOUNTS = 0x01, RESOLVE_MAGIC = 0x02, RESOLVE_LINKS = 0x04, RESOLVE_BELOW = 0x08 };
 
 /* struct open_how of openat2(2), which has been this since its first version. */
 struct how {
@@ -39,8 +39,9 @@ int tbx_file_rename(int from_fd, const char *from, int to_fd, const char *to, un
 
 int tbx_file_open(int fd, const char *path, uint64_t flags, uint64_t mode)
 {
-    struct how how = {
-        .flags = flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_MAGIC | RESOLVE_LINKS | RESOLVE_BELOW};
+    struct how how = {.flags = flags | O_CLOEXEC,
+                      .mode = mode,
+                      .resolve = RESOLVE_MOUNTS | RESOLVE_MAGIC | RESOLVE_LINKS | RESOLVE_BELOW};
 
     return checked(syscall(SYS_openat2, fd, path, &how, sizeof how));
 }

@@ -74,7 +74,7 @@ class Folder:
             parent, leaf = self._parent(path)
             return self._stat(path, parent, leaf)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
                 return None
             return unreadable(path, error)
 

@@ -1,5 +1,7 @@
 """What a look at one path showed, without reading it."""
 
+import errno
+
 from toastbox.core.diff import Signature
 from toastbox.core.entry import EXECUTABLE, FILE, FOLDER, LINK
 from toastbox.core.names import key_of
@@ -89,5 +91,6 @@ class Seen:
 
 
 def unreadable(path: bytes, error: OSError) -> Seen:
-    """A folder of which nothing can be said."""
-    return Seen(path, 0o040000, 0, 0, 0, 0).leave_alone(f"cannot be listed: {error.strerror}")
+    """A folder of which nothing can be said. What is mounted there, or above, may be gone at any time."""
+    reason = "something is mounted there" if error.errno == errno.EXDEV else f"cannot be listed: {error.strerror}"
+    return Seen(path, 0o040000, 0, 0, 0, 0).leave_alone(reason)

@@ -77,8 +77,8 @@ def open_beneath(dir_fd: int, path: bytes, flags: int, mode: int = 0) -> int:
 
     path: relative, components joined by single slashes, none of them `.` or `..` (EINVAL otherwise: SPEC
     paths have none); or `.` alone, which opens dir_fd anew. mode counts with O_CREAT or O_TMPFILE only.
-    O_CLOEXEC is implied. ELOOP: a component is a link (with O_PATH and O_NOFOLLOW the last may be one, and is
-    opened itself).
+    O_CLOEXEC is implied. EXDEV: something is mounted on the way (not told where openat2 is missing). ELOOP: a
+    component is a link (with O_PATH and O_NOFOLLOW the last may be one, and is opened itself).
     """
     names = _components(path)
     if not flags & (os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY):
