@@ -12,6 +12,7 @@
     |-- DamagedData              1   bytes that do not hash to their name (both names are carried)
     |-- DeviceFull               1   no room on the disk (ENOSPC, quota, file size limit)
     |-- DeviceFailing            1   the disk or the file system reports errors
+    |   `-- IndexDamaged             what a device knows of its files: can be found out anew
     `-- ArenaFull                1   the batch does not fit: make it smaller
 
 A message is one line and says what to do next.
@@ -85,6 +86,10 @@ class DeviceFull(ToastboxError):
 
 class DeviceFailing(ToastboxError):
     """The storage reports errors."""
+
+
+class IndexDamaged(DeviceFailing):
+    """A device's index cannot be read. Without one everything is compared anew, and nothing is lost."""
 
 
 class ArenaFull(ToastboxError):

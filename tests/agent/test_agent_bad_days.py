@@ -225,3 +225,20 @@ def test_watch_limit_is_reported_and_changes_still_travel(town: Town) -> None:
     town.start_agent("b", prefix=(*few, "sh"))
     wait_for(lambda: len(tree(b)) == 40)
     assert "max_user_watches" in town.status("a")["watch"]["trouble"]
+
+
+@pytest.mark.parametrize("size", [5, 20_000])
+def test_damaged_index_is_put_aside_and_found_out_anew(town: Town, size: int) -> None:
+    a, b = town.join("a"), town.join("b")
+    fill(a, 60, 1)
+    town.must("sync", "a")
+    town.must("sync", "b")
+    index = b / ".toastbox/index.db"
+    index.write_bytes(index.read_bytes()[:size].ljust(size, b"x")[:-1] + b"\xff" * 20_000)
+    (b / "new").write_bytes(b"edited meanwhile")
+    first = town.run("sync", "b")
+    assert first.returncode == 1 and "put aside" in first.stderr and first.stderr.count("\n") == 1
+    town.must("sync", "b")
+    town.must("sync", "a")
+    assert tree(a) == tree(b) and "new" in tree(a)
+    assert (b / ".toastbox/index.damaged").exists()

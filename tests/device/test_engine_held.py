@@ -167,5 +167,5 @@ def test_full_disk_of_the_index_undoes_and_goes_on_later(trio: Trio) -> None:
 def test_damaged_index_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "index.db"
     path.write_bytes(b"no database at all" * 1000)
-    with pytest.raises(DeviceFailing, match="remove it"):
+    with pytest.raises(DeviceFailing, match="compares everything anew"):
         Index(str(path))

@@ -99,7 +99,7 @@ def agent(options: argparse.Namespace) -> int:
     set_up_log()
     from toastbox.device.agent import run
 
-    with Store.open(options.folder) as store, store.locked():
+    with Store.open(options.folder) as store, store.locked(), store.healing():
         settings = settings_of(store, options.board or "", budget_of(options))
         changes: dict[str, Any] = {}
         if options.listen:
@@ -169,7 +169,7 @@ def _alone(store: Store, options: argparse.Namespace) -> dict[str, Any]:
     """Status after a sync in this process."""
     from toastbox.device.once import sync_once
 
-    with store.locked(), Progress() as progress:
+    with store.locked(), store.healing(), Progress() as progress:
         return sync_once(store, settings_of(store, budget=budget_of(options)), options.accept_deletes, progress.show)
 
 

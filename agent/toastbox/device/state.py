@@ -8,6 +8,7 @@
     paused             there when the owner paused the agent
     lock               locked as long as an agent runs here (flock: a kill -9 unlocks it)
     index.db, stage/   device/index.py, device/folder.py
+    index.damaged      the last index that was damaged, to be looked at; may be removed
 
 The state folder is the device's own: mode 0700, of this user, never a symbolic link. It is opened once and
 its files are reached from that descriptor without following links: nobody who can write in FOLDER but not
@@ -29,7 +30,7 @@ from typing import Any, Self
 from toastbox.config import AgentSettings, example, load_agent, with_board
 from toastbox.core.guard import Root
 from toastbox.device.interfaces import Credentials
-from toastbox.errors import DeviceFailing, SafetyRefused, WrongUse
+from toastbox.errors import DeviceFailing, IndexDamaged, SafetyRefused, WrongUse
 from toastbox.native import posix
 
 STATE_NAME = ".toastbox"
@@ -42,6 +43,7 @@ PAUSED = "paused"
 LOCK = "lock"
 INDEX = "index.db"
 INDEX_FILES = (INDEX, INDEX + "-wal", INDEX + "-shm")
+DAMAGED = "index.damaged"
 MAX_FILE = 256 << 10
 
 # f_type of file systems whose f_fsid is a part of their UUID. Others make it from the number of the disk,
@@ -161,6 +163,22 @@ class Store:
         """Compare everything anew at the next start."""
         for name in INDEX_FILES:
             self._remove(name)
+
+    @contextmanager
+    def healing(self) -> Iterator[None]:
+        """If the index turns out to be damaged inside, it is put aside: a board has nobody who would remove it.
+
+        The next start compares everything anew, which loses nothing. Only with the lock held.
+        """
+        try:
+            yield
+        except IndexDamaged as damaged:
+            with suppress(OSError):
+                os.rename(INDEX, DAMAGED, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+                self.forget_index()
+            raise IndexDamaged(
+                f"{self.index_path} was damaged and is put aside as {DAMAGED}: start again to compare everything anew"
+            ) from damaged
 
     # --- settings, pause
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from toastbox.errors import DeviceFailing, DeviceFull, ToastboxError
+from toastbox.errors import DeviceFailing, DeviceFull, IndexDamaged, ToastboxError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL = "no room on this device's disk: free some, then it goes on by itself"
@@ -30,5 +30,5 @@ def _translated(error: sqlite3.Error, database: str) -> ToastboxError:
     if name == "SQLITE_FULL":
         return DeviceFull(FULL)
     if name in DAMAGED:
-        return DeviceFailing(f"{database} is damaged: stop the agent and remove it, then everything is compared anew")
+        return IndexDamaged(f"{database} is damaged: a start without it compares everything anew")
     return DeviceFailing(f"{database} cannot be used: {name}")
