@@ -89,7 +89,7 @@ def words_of(command: str) -> list[str]:
         ("invite --ttl soon", "must be a number and a unit such as 10m or 1d, not 'soon'"),
         ("restore a.txt zero", "as `toastbox versions` prints it, not 'zero'"),
         ("restore a.txt 0", "not '0'"),
-        ("log --count -1", "not '-1'"),
+        ("log --count -1", "a number above 0, not '-1'"),
         ("hub --data x --journal postgres://db", "not in this version"),
         ("hub --data x --chunks s3://bucket", "not in this version"),
         ("log . --folder main", "--folder names a folder of a hub: give --data too"),

@@ -76,9 +76,19 @@ def _lifetime(text: str) -> int:
 
 
 def _revision(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 19) or int(text) == 0:
+    if not _is_number(text):
         raise ValueError(f"a number as `toastbox versions` prints it, not {text!r}")
     return int(text)
+
+
+def _count(text: str) -> int:
+    if not _is_number(text):
+        raise ValueError(f"a number above 0, not {text!r}")
+    return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19 and int(text) > 0
 
 
 def _data(parser: argparse.ArgumentParser, words: str = "the hub's data folder") -> None:
@@ -188,7 +198,7 @@ def _place(parser: argparse.ArgumentParser) -> None:
 def _log(commands: Commands) -> None:
     parser = _command(commands, "log", "history:log", "List what changed last")
     parser.add_argument("place", metavar="FOLDER", nargs="?", default=".", help="joined (default: here)")
-    parser.add_argument("--count", metavar="N", type=typed(_revision), default=50, help="(default: 50)")
+    parser.add_argument("--count", metavar="N", type=typed(_count), default=50, help="(default: 50)")
     parser.add_argument("--before", metavar="SEQ", type=typed(_revision), help="older than this")
     _place(parser)
     _json(parser)
