@@ -8,6 +8,8 @@ Idle, its one timer cleans the cache every ten seconds. When this machine's addr
 
 A service that says goodbye is reported as lost at once; one that just vanishes after its record's lifetime (75
 minutes): who connects to it notices sooner.
+So it is when a goodbye drowns: a socket's usual 208 KiB hold 230 packets while this process does something else (of
+1,900 sent at once /proc/net/udp counted 1,684 dropped), and more is for the system to grant (net.core.rmem_max).
 """
 
 import asyncio

@@ -64,6 +64,7 @@ class GroupCommit:
         self._loop = loop
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._unflushed = False
+        self._door = threading.Lock()  # nothing may come to the queue behind the word that ends it
         self._stopped = False
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -88,14 +89,16 @@ class GroupCommit:
 
     def stop(self) -> None:
         """Finish what was submitted, flush, end the thread."""
-        self._stopped = True
-        self._queue.put(None)
+        with self._door:
+            self._stopped = True
+            self._queue.put(None)
         self._thread.join()
 
     def _put(self, job: _Job) -> None:
-        if self._stopped:
-            raise HubUnreachable("the hub is stopping")
-        self._queue.put(job)
+        with self._door:
+            if self._stopped:
+                raise HubUnreachable("the hub is stopping")
+            self._queue.put(job)
 
     def _run(self) -> None:
         while not self._ended:
