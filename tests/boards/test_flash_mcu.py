@@ -7,14 +7,16 @@ import struct
 import subprocess
 import sys
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from cable import Cable
+from fake_esp import DEFLATE_DATA, FakeEsp
 from tools.mcu import makers, program
 
+Esp32 = Callable[..., tuple[str, FakeEsp, Path]]
 MICROPYTHON = str(Path(sys.executable).with_name("micropython"))
 PICO_W = 0xE48BFF56
 ADDRESS = 0x1012C000
@@ -77,7 +79,8 @@ def test_a_uf2_drive_gets_build_and_program_in_one_file(tmp_path: Path) -> None:
     }
     assert whole[32:288] == bytes(256) and len(blocks) == 3 + 848 * 4
     volume = b"".join(whole[at + 32 : at + 288] for at in range(3 * 512, len(whole), 512))
-    assert blocks[3][3] == ADDRESS and volume == program.volume(program.files(), 848 << 10)
+    content = program.files(None, program.native("armv6m"))
+    assert blocks[3][3] == ADDRESS and volume == program.volume(content, 848 << 10)
 
 
 READ = """
@@ -152,9 +155,78 @@ def test_the_program_is_copied_over_a_serial_line(chip: tuple[str, Path]) -> Non
     port, place = chip
     done = flash("pico-w", port)
     assert done.returncode == 0, done.stderr
-    content = program.files()
+    content = program.files(None, program.native("x64"))
     there = {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert there == content
+
+
+def test_a_board_says_which_native_module_it_loads(chip: tuple[str, Path], tmp_path: Path) -> None:
+    assert program.architecture(chip[0]) == "x64"
+    assert program.native("x64", tmp_path) is None and program.native("none") is None
+    (tmp_path / "x64").mkdir()
+    (tmp_path / "x64/tbx_native.mpy").write_bytes(b"code")
+    content = program.files(None, program.native("x64", tmp_path))
+    assert content["tbx_native.mpy"] == b"code" and list(content)[-1] == "main.py"
+
+
+def esp32_build() -> bytes:
+    """A build with one segment, as the boot loader of an ESP32 and esptool read it."""
+    head = bytes([0xE9, 1, 2, 0x20]) + struct.pack("<I", 0x40080000) + b"\xee" + bytes(15)
+    image = head + struct.pack("<II", 0x3FFF0000, 16) + bytes(16)
+    return image + bytes(15 - len(image) % 16) + b"\xef" + os.urandom(100) * 50
+
+
+@pytest.fixture
+def esp32(tmp_path: Path) -> Iterator[Esp32]:
+    """An ESP32's boot loader on a cable, and behind it MicroPython's prompt: makes (port, boot loader, its flash)."""
+    place = tmp_path / "chip"
+    place.mkdir()
+    cable = Cable()
+    processes: list[subprocess.Popen[bytes]] = []
+    made: list[FakeEsp] = []
+
+    def run() -> None:
+        end = cable.chip
+        command = [MICROPYTHON, "-i"]
+        processes.append(
+            subprocess.Popen(command, cwd=place, stdin=end, stdout=end, stderr=end, start_new_session=True)
+        )
+
+    def make(bad: int = -1) -> tuple[str, FakeEsp, Path]:
+        made.append(FakeEsp(cable.chip, run, bad))
+        return cable.port, made[0], place
+
+    yield make
+    for loader in made:
+        loader.end()
+    for process in processes:
+        process.kill()
+        process.wait()
+    cable.close()
+
+
+def test_esptool_writes_the_build_where_the_chip_starts_and_the_program_follows(esp32: Esp32, tmp_path: Path) -> None:
+    port, loader, place = esp32()
+    build = tmp_path / "build.bin"
+    build.write_bytes(esp32_build())
+    right = hashlib.sha256(build.read_bytes()).hexdigest()
+    done = flash("esp32", port, "--firmware", build, "--checksum", right)
+    assert done.returncode == 0, done.stderr
+    assert {address: data[: len(build.read_bytes())] for address, data in loader.flash.items()} == {
+        0x1000: build.read_bytes()
+    }
+    content = program.files(None, program.native("x64"))
+    there = {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert there == content
+
+
+def test_a_chip_that_refuses_to_be_written_is_told_in_esptools_words(esp32: Esp32, tmp_path: Path) -> None:
+    port, _, place = esp32(DEFLATE_DATA)
+    build = tmp_path / "build.bin"
+    build.write_bytes(esp32_build())
+    done = flash("esp32", port, "--firmware", build, "--checksum", hashlib.sha256(build.read_bytes()).hexdigest())
+    assert done.returncode == 1 and "esptool: ERROR" in done.stderr and "write" in done.stderr, done.stderr
+    assert list(place.iterdir()) == []
 
 
 def test_a_line_with_nobody_at_it_fails_in_words(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from toastbox.errors import SafetyRefused, ToastboxError, WrongUse
 from toastbox.output import Progress, say, warn
 from toastbox.quantity import show_bytes
 
+NATIVE_FILE = "tbx_native.mpy"
 UF2_MARK = "INFO_UF2.TXT"
 ESP_START = {"0": "0x1000"}  # where a chip's boot loader begins, by chip number; others at 0
 ESP_S = 900
@@ -33,17 +34,21 @@ def flash(board: Board, options: argparse.Namespace) -> int:
     target = Path(options.target)
     key = Path(options.update_key) if options.update_key else None
     build = _build(board, options) if _needs_build(board, target, options) else b""
+    program = _tool("program")
     with Progress() as progress:
-        progress.show("compiling")
-        content = _tool("program").files(key)
         if _is_port(target):
-            _over_line(board, options, content, progress)
-        elif target.suffix == ".img":
-            target.write_bytes(_volume(board, content))
+            content = _over_line(board, options, key, progress)
         else:
-            _as_uf2(board, build, content, target)
+            progress.show("compiling")
+            content = program.files(key, program.native(_firmware(board).native))
+            if target.suffix == ".img":
+                target.write_bytes(_volume(board, content))
+            else:
+                _as_uf2(board, build, content, target)
     size = sum(map(len, content.values()))
     say(f"{target}\t{len(content)} files\t{show_bytes(size)}")
+    if NATIVE_FILE not in content and _firmware(board).native != "none":
+        warn("without the native chunker, so the board sends fixed pieces: 'make natmod' builds it")
     warn(f"Next: {board.flash.next}" if target.suffix != ".img" else f"Next: write it to {_firmware(board).volume:#x}")
     return 0
 
@@ -103,24 +108,28 @@ def _as_uf2(board: Board, build: bytes, content: dict[str, bytes], target: Path)
     (target / "toastbox.uf2" if target.is_dir() else target).write_bytes(whole)
 
 
-def _over_line(board: Board, options: argparse.Namespace, content: dict[str, bytes], progress: Progress) -> None:
+def _over_line(board: Board, options: argparse.Namespace, key: Path | None, progress: Progress) -> dict[str, bytes]:
+    """MicroPython, if there is to be another, and the program with what its chip can load; what was copied."""
     program, port = _tool("program"), options.target
     if options.firmware:
         progress.show(f"{port}: writing MicroPython")
         _esptool(port, ESP_START.get(_firmware(board).chip, "0x0"), options.firmware)
-    progress.show(f"{port}: copying the program")
     try:
+        progress.show(f"{port}: looking at the board")
+        content: dict[str, bytes] = program.files(key, program.native(program.architecture(port)))
+        progress.show(f"{port}: copying the program")
         program.copy(content, port)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToastboxError(f"{port}: {error}; is MicroPython on the board, and nothing else at the port?") from error
     program.restart(port)
+    return content
 
 
 def _esptool(port: str, start: str, build: str) -> None:
     command = [sys.executable, "-m", "esptool", "--port", port, "--baud", "460800", "write-flash", start, build]
     done = subprocess.run(command, capture_output=True, text=True, timeout=ESP_S, check=False)
     if done.returncode:
-        lines = (done.stderr + done.stdout).strip().splitlines()
+        lines = (done.stdout + done.stderr).strip().splitlines()  # what went wrong is the last on stderr
         raise ToastboxError(f"esptool: {lines[-1] if lines else 'failed'}")
 
 
