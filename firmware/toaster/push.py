@@ -18,6 +18,7 @@ APPEND_PIECE = 16384
 MAX_CHUNK = 1 << 20
 MAX_PIECES = 32
 MAX_CUTS = 32
+MIN_CUT = 16384  # content-defined chunks are no smaller, on any device
 BATCH = 8
 LARGE = 8 << 20
 RACY_S = 2
@@ -39,6 +40,7 @@ class Pusher:
         self.engine = engine
         self.disk, self.state, self.remote, self.puller = engine.disk, engine.state, engine.remote, engine.puller
         self.full = set()  # paths whose splice the hub refused
+        self._chunker = _native()
 
     def push(self):
         """Propose everything; whether something was, or was answered with stale."""
@@ -167,7 +169,10 @@ class Pusher:
         )
         splice = self._tail(path, base, entry, pieces)
         if not splice:
-            self._cut(path, 0, size, PIECE, pieces)
+            if self._chunker and MIN_CUT < size <= MAX_CUTS * PIECE:
+                self._cut_by_content(path, pieces)
+            else:
+                self._cut(path, 0, size, PIECE, pieces)
             entry.chunks = b"".join([chunk_item(piece[0], piece[1]) for piece in pieces[before:]])
             entry.content = content_id(entry.chunks, size)
             if len(entry.chunks) <= 36:
@@ -215,6 +220,29 @@ class Pusher:
                     return
                 pieces.append((digest, size, path, start))
                 start += size
+
+    def _cut_by_content(self, path, pieces):
+        """As _cut(), where every device of the folder cuts: what another has of this content is not sent again."""
+        chunker, view = self._chunker, memoryview(self.remote.buffer)
+        chunker.reset()
+        start = size = 0
+        digest = hashlib.sha256()
+        with open(self.disk.where(path), "rb") as file:
+            count = file.readinto(view)
+            while count:
+                at = 0
+                while at < count:
+                    end = chunker.scan(view[at:count])
+                    last = count if end < 0 else at + end
+                    digest.update(view[at:last])
+                    size += last - at
+                    at = last
+                    if end >= 0:
+                        pieces.append((digest.digest(), size, path, start))
+                        start, size, digest = start + size, 0, hashlib.sha256()
+                count = file.readinto(view)
+        if size:
+            pieces.append((digest.digest(), size, path, start))
 
     def _upload(self, pieces):
         """What of the pieces the hub lacks."""
@@ -273,3 +301,12 @@ class Pusher:
                 self.state.commit()
             if not settled:
                 return did
+
+
+def _native():
+    """The chunker as native code; None where there is none for this chip, as in Python it would take minutes."""
+    try:
+        from tbx_native import Chunker
+    except (ImportError, ValueError):
+        return None
+    return Chunker()

@@ -1,6 +1,7 @@
 """Devices under the real MicroPython, each a process with the heap of a small board, against a real hub over TLS."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,9 +20,11 @@ from toastbox.hub.home import find_folder
 
 
 class Toaster:
-    """One device; folder is what it syncs."""
+    """One device; folder is what it syncs. modules: a folder with more modules than the program's."""
 
-    def __init__(self, hub: Running, folder: Path, name: str, heap: str, **settings: Any) -> None:
+    def __init__(
+        self, hub: Running, folder: Path, name: str, heap: str, modules: Path | None = None, **settings: Any
+    ) -> None:
         self.folder = folder
         folder.mkdir()
         place = [str(compiled()), str(folder)]
@@ -30,6 +33,7 @@ class Toaster:
             [micropython, "-X", f"heapsize={heap}", str(Path(__file__).with_name("drive.py")), *place],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env={**os.environ, "MICROPYPATH": f".frozen:{modules}"} if modules else None,
             text=True,
         )
         code = hub.server.writer.call(lambda: hub.home.pairing.invite(find_folder(hub.service, ""), 600))

@@ -1,13 +1,20 @@
 """Two small boards, one hub: what is saved on one is on the other."""
 
+import hashlib
+import itertools
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hubkit import Caller, Running, big_file
+from toastbox.core.chunker import Chunker
+from toastbox.core.content import chunk_item
+from toastbox.core.wire import decode_pull
+from tools.cross.micropython import native_module
 
 Make = Callable[..., Any]
 FOUR_BYTE_WORDS = "146k"  # what 110 KiB hold where words have 4 bytes (DESIGN.md, section 16)
@@ -144,3 +151,38 @@ def test_a_chunk_list_in_parts(toaster: Make, caller: Caller) -> None:
     one = toaster("one")
     one.sync()
     assert one.files()["parts"] == b"".join(pieces)
+
+
+def listed(caller: Caller, path: str) -> bytes:
+    """The chunk list of a file on the hub."""
+    page = decode_pull(caller.ask("GET", f"/v1/pull?after=0&epoch={caller.epoch()}&entries=100&bytes=65536").body)
+    entry = [record.entry for record in page.records() if record.entry.path == path.encode()][-1]
+    return caller.ask("GET", f"/v1/list?content={entry.content.hex()}&from=0&count=56").body
+
+
+def test_native_code_cuts_as_every_device_does_and_fixed_pieces_are_taken_without(
+    toaster: Make, caller: Caller, tmp_path: Path
+) -> None:
+    data = os.urandom(700_000)
+    cuts = [0, *Chunker().cuts(data), len(data)]
+    spans = [data[start:end] for start, end in itertools.pairwise(cuts) if start < end]
+    native_module("x64", tmp_path / "native")
+    with_it, without = toaster("with", modules=tmp_path / "native"), toaster("without", mode="send")
+    with_it.write("by content", data)
+    with_it.sync()
+    assert listed(caller, "by content") == b"".join(
+        chunk_item(hashlib.sha256(span).digest(), len(span)) for span in spans
+    )
+    changed = data[:100_000] + b"inserted" + data[100_000:]
+    before = with_it.tell(do="status")["sent"]
+    with_it.write("by content", changed)
+    assert with_it.sync()["sent"] - before < 2 * 262_144
+    without.write("fixed", data)
+    without.sync()
+    items = listed(caller, "fixed")
+    assert [int.from_bytes(items[at + 32 : at + 36], "little") for at in range(0, len(items), 36)] == [
+        *[65536] * 10,
+        44640,
+    ]
+    with_it.sync()
+    assert with_it.files() == {"by content": changed, "fixed": data}
