@@ -8,6 +8,8 @@ certificates, which have other names. Nothing is sent before.
 
 import socket
 
+from toaster.watchdog import WATCHDOG
+
 HUB_NAME = "toastbox hub"
 MAX_LINE = 2048
 LINE_PART = 128  # what readline() takes at once, whatever the line's length
@@ -128,6 +130,7 @@ class Connection:
             if not count:
                 raise BadPeer("the hub takes nothing")
             at += count
+            WATCHDOG.alive()
 
     def line(self):
         text = b""
@@ -146,6 +149,7 @@ class Connection:
             if not count:
                 raise BadPeer("the hub hung up")
             at += count
+        WATCHDOG.alive()
         self.received += at
 
 

@@ -221,3 +221,20 @@ def test_wifi_that_drops_and_comes_back_with_another_address(board: Make, caller
     after = one.wait_for_status(address="10.0.0.9", trouble="")
     assert after["syncs"] > first["syncs"] and after["faults"] == 0
     assert (one.place / "wifi.name").read_text() == "toastbox"
+
+
+def test_a_program_that_hangs_is_reset_by_the_watchdog_and_one_that_waits_is_not(board: Make) -> None:
+    one = board(watchdog=12)
+    one.fake("machine")
+    user = one.place / "user.py"
+    user.write_text(
+        user.read_text().replace("    try:", "    while 'hang' in os.listdir():\n        pass\n    try:", 1)
+    )
+    one.on()
+    one.wait_for_status(syncs=1)
+    fed = one.place / "fed"
+    one.wait(fed.exists)
+    assert not one.ended()
+    (one.place / "hang").touch()
+    one.wait(one.ended)
+    assert one.starts == 1 and int(fed.read_text()) >= 1
