@@ -72,7 +72,7 @@ def heap(hub: Running, hand: Caller, place: Path) -> None:
     put(hand, "big", random.randbytes(5_000_000))
     wait((board.shared / "big").exists, board)
     streaming = board.status()
-    time.sleep(6)  # the connection to the hub is let go of
+    time.sleep(9)  # the connection to the hub is let go of
     idle = board.status()
     print(f"heap in use, bytes: idle {idle['idle']}, while 5 MB stream {streaming['peak']}")
     board.off()

@@ -1,7 +1,8 @@
 """Leaves out of a set of Python sources what none of them names: functions, methods and constants nobody asks for.
 
 A small board drives core as it is, but has no use for half of it (what only a hub encodes, what only an agent decides).
-Constants of whole numbers are put where they are named: each costs a name and a row of a table in a heap of 110 KB.
+Constants are put where they are named, if they are numbers, short, or named once: each costs a name and a row of a
+table in a heap of 110 KB.
 
 Purely by names: a definition stays when its name stands anywhere in the sources, in another definition that stays or
 outside of all. Names that begin and end with `__` stay. So a name that two modules share keeps both: no harm but bytes.
@@ -9,9 +10,12 @@ outside of all. Names that begin and end with `__` stay. So a name that two modu
 
 import ast
 import operator
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
-from shorten import shorten
+Value = int | float | str | bytes
+SHORT = 10  # of text: MicroPython keeps it once, however often it stands there
 
 _OPERATIONS = {
     ast.Add: operator.add,
@@ -26,6 +30,8 @@ _OPERATIONS = {
 def shake(sources: dict[str, str], roots: Iterable[str]) -> dict[str, str]:
     """The same sources without what cannot be reached. roots: names that are asked for from outside."""
     trees = {name: ast.parse(text) for name, text in sources.items()}
+    for tree in trees.values():
+        _Plain().visit(tree)
     _inline(trees)
     alive = set(roots)
     size = -1
@@ -35,14 +41,44 @@ def shake(sources: dict[str, str], roots: Iterable[str]) -> dict[str, str]:
             alive |= set(_named(tree, alive))
     for tree in trees.values():
         _prune(tree, alive)
-    shorten(trees)
     return {name: ast.unparse(tree) + "\n" for name, tree in trees.items()}
 
 
-class _Inliner(ast.NodeTransformer):
-    """Puts numbers in the place of names. values: of the names of one module."""
+class _Plain(ast.NodeTransformer):
+    """Without what MicroPython takes no notice of: types, imports for them, and __slots__."""
 
-    def __init__(self, values: dict[str, int]) -> None:
+    def visit_If(self, node: ast.If) -> ast.stmt | None:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return None
+        self.generic_visit(node)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt] | None:
+        self.generic_visit(node)
+        if isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = list(zip(node.targets[0].elts, node.value.elts, strict=True))
+            if all(isinstance(each, ast.Constant) for _, each in pairs):
+                return [ast.copy_location(ast.Assign([name], each), node) for name, each in pairs]
+        return None if _defined(node) in ("__slots__", "TYPE_CHECKING") else node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:
+        self.generic_visit(node)
+        return ast.copy_location(ast.Assign([node.target], node.value), node) if node.value else None
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        node.returns = None
+        self.generic_visit(node)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+
+class _Inliner(ast.NodeTransformer):
+    """Puts constants in the place of names. values: of the names of one module."""
+
+    def __init__(self, values: dict[str, Value]) -> None:
         self.values = values
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -52,8 +88,9 @@ class _Inliner(ast.NodeTransformer):
 
 
 def _inline(trees: dict[str, ast.Module]) -> None:
-    """Constants in capitals that are whole numbers, in their modules and where they are imported from there."""
-    own: dict[str, dict[str, int]] = {name: {} for name in trees}
+    """Constants in capitals, in their modules and where they are imported from there."""
+    own: dict[str, dict[str, Value]] = {name: {} for name in trees}
+    read = Counter(node.id for tree in trees.values() for node in ast.walk(tree) if _is_read(node))
     size = -1
     while size != sum(map(len, own.values())):
         size = sum(map(len, own.values()))
@@ -69,21 +106,29 @@ def _inline(trees: dict[str, ast.Module]) -> None:
                     )
                 elif isinstance(node, ast.Assign) and _defined(node).strip("_").isupper():
                     value = _value(node.value, own[name])
-                    if value is not None:
+                    if value is not None and (_is_short(value) or read[_defined(node)] <= 1):
                         own[name][_defined(node)] = value
     for name, tree in trees.items():
         _Inliner(own[name]).visit(tree)
 
 
-def _value(node: ast.expr, known: dict[str, int]) -> int | None:
-    """What an expression of whole numbers is worth; None: it is another kind."""
-    if isinstance(node, ast.Constant) and type(node.value) is int:
-        return node.value
+def _is_read(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+
+
+def _is_short(value: Value) -> bool:
+    return isinstance(value, int) or (not isinstance(value, float) and len(value) <= SHORT)
+
+
+def _value(node: ast.expr, known: dict[str, Value]) -> Value | None:
+    """What an expression of constants is worth; None: it is another kind."""
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float, str, bytes):
+        return node.value  # type: ignore[return-value]
     if isinstance(node, ast.Name):
         return known.get(node.id)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
         left, right = _value(node.left, known), _value(node.right, known)
-        if left is not None and right is not None:
+        if isinstance(left, int) and isinstance(right, int):
             return int(_OPERATIONS[type(node.op)](left, right))
     return None
 
@@ -106,6 +151,7 @@ def _named(node: ast.AST, alive: set[str]) -> Iterator[str]:
     """Names that stand in what stays. An import alone asks for nothing."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
+            yield from (each.name for each in child.names if each.asname in alive)
             continue
         if isinstance(node, ast.Module | ast.ClassDef) and isinstance(child, ast.stmt) and not _is_kept(child, alive):
             continue

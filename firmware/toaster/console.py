@@ -20,17 +20,7 @@ from toastbox.core.pairing import decode_code
 from toaster.http import Refused
 
 JOIN_MS = 25000
-PARTS = (
-    "console",
-    "console_line",
-    "console_machine",
-    "console_improv",
-    "console_commands",
-    "console_settings",
-    "schedule",
-)
 MODES = {"two-way": "", "receive-only": "receive", "send-only": "send"}
-NOT_HERE = "limit.up", "limit.down", "schedule", "time.offset"
 PUSHES = "hook", "events", "none"
 
 
@@ -102,9 +92,7 @@ class Console:
         self._program = program
         self._write = write
         self._after = None
-        for name in NOT_HERE:
-            console_settings.SETTINGS.pop(name, None)
-        console_settings.SETTINGS.update(OWN)
+        console_settings.add(OWN)
         self._session = core.Session(lambda: bool(program.settings.get("console_password")))
 
     def feed(self, data, now):
@@ -346,14 +334,9 @@ class Answered(Exception):
 
 
 def unload():
-    """Forget the console's modules: nothing may refer to a Console any more."""
-    import toastbox.core as package
+    """Forget this module, which has core's part of the console in it: nothing may refer to a Console any more."""
     import toaster
 
-    for name in PARTS:
-        sys.modules.pop("toastbox.core." + name, None)
-        if hasattr(package, name):
-            delattr(package, name)
     sys.modules.pop("toaster.console", None)
     if hasattr(toaster, "console"):
         del toaster.console

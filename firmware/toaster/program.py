@@ -17,6 +17,7 @@ from toaster import settings as settings_file
 from toaster.http import Refused
 from toaster.pace import Pace
 from toaster.serial import Serial
+from toaster.watchdog import PATIENCE_S, WATCHDOG
 
 SETTINGS = "conf/settings"
 FOLDER = "shared"
@@ -31,23 +32,6 @@ ANNOUNCE_AGAIN_MS = 60000
 FIRST_YEAR = 2024  # a clock that shows an earlier one counts from the start
 LOST = 3  # failures in a row after which the hub is looked for elsewhere
 MAX_LINES = 20
-
-
-MODULES = (
-    "toastbox.core.names",
-    "toastbox.core.content",
-    "toastbox.core.splice",
-    "toastbox.core.wire",
-    "toastbox.core.conflict",
-    "toastbox.core.plan",
-    "toastbox.core.diff",
-    "toaster.disk",
-    "toaster.state",
-    "toaster.remote",
-    "toaster.pull",
-    "toaster.push",
-    "toaster.engine",
-)
 
 
 class Ticks:
@@ -93,7 +77,7 @@ class Program:
         self.pace = Pace(random.random, settings.get("safety", 900), settings.get("scan", 10))
         if self.starts.safe or not settings.get("device"):
             return
-        load(MODULES)
+        gc.collect()  # what is loaded stays, and lies close together then
         from toaster.engine import Engine
 
         self.engine = Engine(FOLDER, settings, self.arena[:BUFFER])
@@ -116,6 +100,7 @@ class Program:
 
     def turn(self, most_ms=60000):
         """Do what is due, then wait for what comes, at most so long."""
+        WATCHDOG.alive()
         now = self.clock.now()
         if self.network.turn(now):
             self._detach()
@@ -221,11 +206,11 @@ class Program:
         except OSError:
             return
         gc.collect()
-        from toaster import update
+        from toaster.update import BadUpdate, take
 
         try:
-            version = update.take(self.engine.disk.where(UPDATE_PATH), modulus, self.starts, self.arena[:BUFFER])
-        except (update.BadUpdate, OSError, ValueError) as error:
+            version = take(self.engine.disk.where(UPDATE_PATH), modulus, self.starts, self.arena[:BUFFER])
+        except (BadUpdate, OSError, ValueError) as error:
             self._note("update: %s" % error)
             return
         self._note("update: version %d" % version)
@@ -383,22 +368,21 @@ def _network(settings):
     return Wifi(network, settings, settings.get("hostname", "toastbox"), random.random)
 
 
-def load(names):
-    """Import one by one, with nothing left lying between: what stays then lies close together."""
-    for name in names:
-        gc.collect()
-        __import__(name)
-    gc.collect()
-
-
 def run(starts, arena):
     """For ever. user.py, when there is one, has a turn(program) that returns how many ms it can wait."""
+    import machine
+
     program = Program(starts, arena, _network)
+    WATCHDOG.start(machine, program.settings.get("watchdog", PATIENCE_S))
     user = None
-    if not starts.safe:
-        try:
-            import user
-        except ImportError:
-            pass
-    while True:
-        program.turn(user.turn(program) if user else 60000)
+    try:
+        if not starts.safe:
+            try:
+                import user
+            except ImportError:
+                pass
+        while True:
+            program.turn(user.turn(program) if user else 60000)
+    except KeyboardInterrupt:
+        WATCHDOG.rest()
+        raise

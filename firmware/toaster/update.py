@@ -23,7 +23,7 @@ ITEM_SIZE = 37
 MAX_INDEX = 4096
 LEAST_KEY, MOST_KEY = 256, 512
 PREFIX = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"  # SHA-256, DER
-FOLDERS = "toastbox/core/", "toaster/"
+FOLDER = "toaster/"
 
 
 class BadUpdate(Exception):
@@ -69,11 +69,10 @@ def read_index(file, modulus):
 
 def _checked(name):
     """Signed or not, nothing is written outside the slot."""
-    for folder in FOLDERS:
-        rest = name[len(folder) :]
-        if name[: len(folder)] == folder and rest[-4:] == ".mpy" and "/" not in rest:
-            return name
-    raise BadUpdate("a name in it is wrong")
+    rest = name[len(FOLDER) :]
+    if name[: len(FOLDER)] != FOLDER or rest[-4:] != ".mpy" or "/" in rest:
+        raise BadUpdate("a name in it is wrong")
+    return name
 
 
 def take(name, modulus, starts, buffer):
@@ -84,7 +83,7 @@ def take(name, modulus, starts, buffer):
             raise BadUpdate("version %d is not newer, or was rolled back" % version)
         slot = "app/" + starts.other()
         erase(slot)
-        for folder in ("", "/toastbox", "/toastbox/core", "/toaster"):
+        for folder in ("", "/toaster"):
             os.mkdir(slot + folder)
         for item in items:
             _unpack(file, slot + "/" + item[0], item[1], item[2], buffer)

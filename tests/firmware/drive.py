@@ -8,7 +8,7 @@ import json
 import sys
 
 buffer = bytearray(8704)
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../.."]  # the program, and what is never replaced
 folder = sys.argv[2]
 
 from toaster.engine import Engine

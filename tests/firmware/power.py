@@ -12,7 +12,7 @@ import sys
 import vfs
 
 buffer = bytearray(8704)
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../.."]  # the program, and what is never replaced
 BLOCK = 1024
 BLOCKS = int(sys.argv[5]) if len(sys.argv) > 5 else 256
 
@@ -58,8 +58,7 @@ if fresh:
     vfs.VfsLfs2.mkfs(flash, progsize=128)
 vfs.mount(vfs.VfsLfs2(flash, progsize=128), "/flash")
 
-from toaster.disk import Disk
-from toaster.engine import Engine
+from toaster.engine import Disk, Engine
 from toaster.pairing import pair
 
 if order["do"] == "pair":

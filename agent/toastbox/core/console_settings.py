@@ -1,9 +1,8 @@
 """The settings that a console may change: what each may be, which are secret. Values are text, "" is "not set".
 
-Who keeps them and brings them into force is the edge's affair (device/console_board.py, the firmware).
+Who keeps them and brings them into force is the edge's affair (device/console_board.py, the firmware). A kind of board
+has more than these: a Pi what is in core/console_limits.py, a microcontroller what it says itself.
 """
-
-from toastbox.core.schedule import parse_offset, parse_rate, parse_schedule
 
 MODES = ("two-way", "receive-only", "send-only")
 HIDDEN = "(set)"
@@ -14,7 +13,7 @@ def _is_printable(text: str) -> bool:
     return all([ord(each) >= 32 and ord(each) != 127 and not 0x80 <= ord(each) < 0xA0 for each in text])
 
 
-def _is_ascii(text: str) -> bool:
+def is_ascii(text: str) -> bool:
     return all([32 <= ord(each) < 127 for each in text])
 
 
@@ -41,7 +40,7 @@ def _check_ssid(text: str) -> str:
 
 def _check_wifi_password(text: str) -> str:
     is_key = len(text) == 64 and all([each in "0123456789abcdefABCDEF" for each in text])
-    if text and not is_key and not (8 <= len(text) <= 63 and _is_ascii(text)):
+    if text and not is_key and not (8 <= len(text) <= 63 and is_ascii(text)):
         raise ValueError("a Wi-Fi password has 8 to 63 ASCII characters (or is a key of 64 hex digits)")
     return text
 
@@ -82,7 +81,7 @@ def _check_hub(text: str) -> str:
     if not text:
         return ""
     host = text[8:]
-    if text[:8] != "https://" or not host or len(text) > 200 or not _is_ascii(text) or " " in text or "/" in host:
+    if text[:8] != "https://" or not host or len(text) > 200 or not is_ascii(text) or " " in text or "/" in host:
         raise ValueError("a hub is https://HOST:PORT, or nothing: then it is looked for on the LAN")
     return text
 
@@ -93,25 +92,8 @@ def _check_mode(text: str) -> str:
     return text
 
 
-def _check_rate(text: str) -> str:
-    return str(parse_rate(text)) if text else "0"
-
-
-def _check_schedule(text: str) -> str:
-    if len(text) > 400 or not _is_ascii(text):
-        raise ValueError("a schedule has at most 400 characters")
-    parse_schedule(text)
-    return text
-
-
-def _check_offset(text: str) -> str:
-    if text:
-        parse_offset(text)
-    return text or "+00:00"
-
-
 def _check_console_password(text: str) -> str:
-    if text and not (8 <= len(text) <= 64 and _is_ascii(text)):
+    if text and not (8 <= len(text) <= 64 and is_ascii(text)):
         raise ValueError("a console password has 8 to 64 ASCII characters; empty removes it")
     return text
 
@@ -128,15 +110,16 @@ SETTINGS = {
     "network.dns": (_check_optional_ipv4, "", False, "with a fixed address: who knows names"),
     "hub": (_check_hub, "", False, "https://HOST:PORT; not set: looked for on the LAN"),
     "mode": (_check_mode, "two-way", False, "two-way, receive-only or send-only"),
-    "limit.up": (_check_rate, "0", False, "most bytes a second sent, 0: no limit"),
-    "limit.down": (_check_rate, "0", False, "most bytes a second fetched, 0: no limit"),
-    "schedule": (_check_schedule, "", False, "limits by time: 08:00-18:00 100kB/1MB, ..."),
-    "time.offset": (_check_offset, "+00:00", False, "of the schedule's times from UTC"),
     "console.password": (_check_console_password, "", True, "asked for before anything else here"),
 }
 
 # What a microcontroller has beyond these (firmware/toaster/console.py), for clients that check what they send.
 OF_TOASTERS = ("only", "append", "announce", "push", "safety", "scan")
+
+
+def add(settings: dict) -> None:  # type: ignore[type-arg]
+    """What this kind of board has beyond the others: rows of SETTINGS."""
+    SETTINGS.update(settings)
 
 
 def names() -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from toastbox.core import console_limits
 from toastbox.core import console_settings as known
 from toastbox.errors import DeviceFailing, DeviceFull
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only w
     from collections.abc import Mapping
 
 MAX_FILE = 64 << 10
+known.add(console_limits.SETTINGS)
+
 PASSWORD = "console.password"
 SCHEME = "pbkdf2"
 ROUNDS = 20_000

@@ -2,9 +2,12 @@
 
 from consoles import Desk, request
 
+from toastbox.core import console_limits
 from toastbox.core import console_settings as settings
 from toastbox.core.console import SHELL, Answer
 from toastbox.core.console_commands import COMMANDS, help_text, parse, render, unquoted
+
+settings.add(console_limits.SETTINGS)
 
 
 def asked(line):
