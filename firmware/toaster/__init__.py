@@ -1,1 +1,1 @@
-"""Toastbox on a microcontroller: the edges around core (docs/DESIGN.md, section 16)."""
+"""Toastbox on a microcontroller: the edges around core (docs/TOASTERS.md)."""

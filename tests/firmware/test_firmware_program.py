@@ -192,7 +192,7 @@ def test_settings_and_state_torn_by_a_power_cut(board: Make, caller: Caller) -> 
 
 
 def test_a_whole_board_in_a_heap_of_110_kib_with_words_of_four_bytes(board: Make, caller: Caller) -> None:
-    one = board(heap="146k")  # the same in words of eight: measured under 32-bit ARM (DESIGN.md, section 16)
+    one = board(heap="146k")  # the same in words of eight: measured under 32-bit ARM (TOASTERS.md)
     one.on()
     pieces = [os.urandom(60_000) for _ in range(50)]
     caller.upload(*pieces)

@@ -17,7 +17,7 @@ from toastbox.core.wire import decode_pull
 from tools.cross.micropython import native_module
 
 Make = Callable[..., Any]
-FOUR_BYTE_WORDS = "146k"  # what 110 KiB hold where words have 4 bytes (DESIGN.md, section 16)
+FOUR_BYTE_WORDS = "146k"  # what 110 KiB hold where words have 4 bytes (TOASTERS.md)
 
 
 def test_up_and_down_and_folders(toaster: Make) -> None:
