@@ -95,13 +95,14 @@ class LocalRemote:
     def missing(self, hashes: bytes) -> bytes:
         return self._service.missing(self._device, bytes(hashes))
 
-    def upload(self, parts: list[bytes], total: int) -> None:
+    def upload(self, parts: list[bytes], total: int) -> int:
         self._count("upload")
         self.sent += total
         reader = BundleReader(1 << 20)
         chunks = [(d, bytes(c)) for d, c in reader.feed(b"".join(bytes(p) for p in parts)) if c is not None]
-        self._service.store(self._device, chunks)
+        stored, _ = self._service.store(self._device, chunks)
         self._service.flush()
+        return stored
 
     def fetch(self, hashes: bytes) -> Iterator[tuple[bytes, bytes | None]]:
         self._count("fetch")

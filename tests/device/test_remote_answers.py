@@ -151,8 +151,8 @@ def test_webhook_requests_have_no_answer_body():
 
 def test_upload_sends_all_parts_in_order():
     parts = [b"a" * 36, bytearray(b"b" * 5), memoryview(b"c" * 200_000), b"", b"d" * 65_536]
-    with ScriptedServer(answering(b"{}")) as server:
-        client(server).upload(parts, 36 + 5 + 200_000 + 65_536)
+    with ScriptedServer(answering(b'{"stored": 2, "bytes": 5}')) as server:
+        assert client(server).upload(parts, 36 + 5 + 200_000 + 65_536) == 2
         assert server.requests[0].body == b"".join(parts)
 
 
@@ -256,7 +256,7 @@ def test_throttle_is_spent_both_ways():
         list(hub.fetch(digest))
         assert sum(spent) == len(record)
         spent.clear()
-    with ScriptedServer(answering(b"{}")) as server:
+    with ScriptedServer(answering(b'{"stored": 1}')) as server:
         client(server, up=throttle).upload([record], len(record))
         assert sum(spent) == len(record)
 

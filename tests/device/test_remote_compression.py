@@ -13,6 +13,7 @@ from toastbox.device.pace import LEAST_BYTES, SLOW_BYTES_PER_S, TRY_AGAIN, Pace
 from toastbox.errors import HostilePeer, HubRefused
 
 INFLATES = "Accept-Encoding: deflate"
+ANSWER = b'{"stored": 20}'
 TEXTS = [b"some line of text %d, and another\n" % number * 30 for number in range(20)]
 
 
@@ -30,7 +31,7 @@ def unpacked(body: bytes) -> list[bytes]:
 
 
 def test_nothing_compressed_goes_to_a_hub_that_did_not_say_it_inflates():
-    with ScriptedServer(answering(b"{}")) as server:
+    with ScriptedServer(answering(ANSWER)) as server:
         made = client(server, compress="always")
         made.pull(0, 0, 1, 4096)
         upload(made, TEXTS)
@@ -41,7 +42,7 @@ def test_nothing_compressed_goes_to_a_hub_that_did_not_say_it_inflates():
 
 
 def test_a_hub_that_inflates_gets_segments_and_a_compressed_commit():
-    with ScriptedServer(answering(b"{}", 200, INFLATES)) as server:
+    with ScriptedServer(answering(ANSWER, 200, INFLATES)) as server:
         made = client(server, compress="always")
         made.pull(0, 0, 1, 4096)
         upload(made, TEXTS)
@@ -55,7 +56,7 @@ def test_a_hub_that_inflates_gets_segments_and_a_compressed_commit():
 
 
 def test_never_means_never():
-    with ScriptedServer(answering(b"{}", 200, INFLATES)) as server:
+    with ScriptedServer(answering(ANSWER, 200, INFLATES)) as server:
         made = client(server, compress="never")
         made.pull(0, 0, 1, 4096)
         upload(made, TEXTS)
@@ -66,11 +67,11 @@ def test_never_means_never():
 def test_a_refusal_makes_the_next_try_plain():
     def script(connection: Connection) -> None:
         connection.receive()
-        connection.answer(b"{}", 200, INFLATES)
+        connection.answer(ANSWER, 200, INFLATES)
         connection.receive()
         connection.answer(problem(400, "bad-request"), 400)
         connection.receive()
-        connection.answer(b"{}", 200)
+        connection.answer(ANSWER, 200)
 
     with ScriptedServer(script) as server:
         made = client(server, compress="always")

@@ -19,11 +19,16 @@ FILE_BYTES = 400_000  # one a window
 
 
 class Hub:
-    """What all lanes share: what arrived, in order. slow: the upload with this number waits for the one after it."""
+    """What all lanes share: what arrived, in order.
 
-    def __init__(self, slow: int = -1, broken: int = -1) -> None:
+    slow: the upload with this number waits for the one after it. broken: it fails. known: nothing of it is new.
+    """
+
+    def __init__(self, slow: int = -1, broken: int = -1, known: int = -1) -> None:
         self.slow = slow
         self.broken = broken
+        self.known = known
+        self.asked: list[int] = []  # for each question what is missing, how many uploads there had been
         self.others = threading.Event()
         self.uploads = self.rested = 0
         self.names: list[bytes] = []
@@ -39,9 +44,10 @@ class Lane:
         self._busy = threading.Lock()
 
     def missing(self, hashes: bytes) -> bytes:
+        self._hub.asked.append(self._hub.uploads)
         return b"\xff" * ((len(hashes) // 32 + 7) // 8)
 
-    def upload(self, parts: Sequence[Any], total: int) -> None:
+    def upload(self, parts: Sequence[Any], total: int) -> int:
         assert self._busy.acquire(blocking=False), "one request at a time on a lane"
         with self._hub.lock:
             number, self._hub.uploads = self._hub.uploads, self._hub.uploads + 1
@@ -53,6 +59,7 @@ class Lane:
         self._busy.release()
         if number == self._hub.broken:
             raise HubUnreachable("cut")
+        return 0 if number == self._hub.known else len(parts) // 2
 
     def rest(self) -> None:
         with self._hub.lock:
@@ -65,8 +72,11 @@ class Lane:
         return wire.encode_answer(1, seq, [(wire.COMMITTED, seq) for _ in records])
 
 
-def send(tmp_path: Path, hub: Hub, count: int, lanes: int = 2) -> list[bytes]:
-    """Send that many files, each a window of its own; the paths that were answered for, in order."""
+def send(tmp_path: Path, hub: Hub, count: int, lanes: int = 2, pause: int = -1) -> list[bytes]:
+    """Send that many files, each a window of its own; the paths that were answered for, in order.
+
+    pause: before the file with this number everything is waited for.
+    """
     answered: list[bytes] = []
     arena: Any = None
     folder = Folder(str(tmp_path), arena)
@@ -80,6 +90,8 @@ def send(tmp_path: Path, hub: Hub, count: int, lanes: int = 2) -> list[bytes]:
         )
         try:
             for number in range(count):
+                if number == pause:
+                    sender.finish()
                 sender.add_file(Proposal(Entry(b"%02d" % number, FILE), None), lambda proposal: True)
             sender.finish()
         except BaseException:
@@ -111,3 +123,15 @@ def test_nothing_is_committed_behind_a_window_that_failed(tmp_path: Path) -> Non
     with pytest.raises(HubUnreachable):
         send(tmp_path, hub, 6)
     assert hub.names == [b"00", b"01"]
+
+
+def test_what_is_missing_is_not_asked_while_all_is_new(tmp_path: Path) -> None:
+    hub = Hub(known=7)
+    send(tmp_path, hub, 12, lanes=1)
+    assert hub.asked == [0, 1, 2, 3, 4, 8, 9, 10, 11]
+
+
+def test_what_comes_later_is_asked_for_again(tmp_path: Path) -> None:
+    hub = Hub()
+    send(tmp_path, hub, 12, lanes=1, pause=9)
+    assert hub.asked == [0, 1, 2, 3, 4, 9, 10, 11]

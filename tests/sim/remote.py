@@ -136,12 +136,12 @@ class SimRemote:
     def missing(self, hashes: Buffer) -> bytes:
         return self._request("missing", lambda: self._service.missing(self._device, bytes(hashes)))
 
-    def upload(self, parts: Sequence[Buffer], total: int) -> None:
+    def upload(self, parts: Sequence[Buffer], total: int) -> int:
         data = b"".join(bytes(part) for part in parts)
         if len(data) != total:
             raise AssertionError(f"a bundle of {len(data)} bytes was announced as {total}")
         chunks = [(digest, bytes(chunk or b"")) for digest, chunk in BundleReader(MAX_CHUNK).feed(data)]
-        self._request(f"upload {len(chunks)} chunks", lambda: self._service.store(self._device, chunks))
+        return self._request(f"upload {len(chunks)} chunks", lambda: self._service.store(self._device, chunks))[0]
 
     def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, bytes | memoryview | None]]:
         asked = bytes(hashes)

@@ -114,8 +114,11 @@ class Remote(Protocol):
         """hashes: 1 to 8192 of 32 bytes. Bitmap, least significant bit first: set means missing."""
         ...
 
-    def upload(self, parts: Sequence[Buffer], total: int) -> None:
-        """Send one bundle of `total` bytes. parts are read twice if a connection breaks."""
+    def upload(self, parts: Sequence[Buffer], total: int) -> int:
+        """Send one bundle of `total` bytes; how many of its chunks were new.
+
+        parts are read twice if a connection breaks.
+        """
         ...
 
     def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, bytes | memoryview | None]]:

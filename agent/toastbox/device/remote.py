@@ -106,7 +106,7 @@ class HubClient:
             raise HostilePeer(f"the hub's list of missing chunks has {len(bitmap)} bytes instead of {size}")
         return bitmap
 
-    def upload(self, parts: Sequence[Buffer], total: int) -> None:
+    def upload(self, parts: Sequence[Buffer], total: int) -> int:
         """total: checked against the parts (heads and data in turn), as a bundle has no end mark but HTTP's."""
         found = sum(memoryview(part).nbytes for part in parts)
         if found != total:
@@ -116,8 +116,9 @@ class HubClient:
             chunks = zip(parts[::2], parts[1::2], strict=True)
             parts = [part for run in pack((bytes(head[4:]), data) for head, data in chunks) for part in run]
         work_s, sent = time.monotonic() - began, sum(map(len, parts))
-        self._request("POST", "/v1/chunks", parts, limit=SMALL_JSON_LIMIT)
+        stored = take(self._json("POST", "/v1/chunks", parts, limit=SMALL_JSON_LIMIT), "stored", int)
         self._up.moved(packed, total, sent, time.monotonic() - began - work_s, work_s)
+        return stored
 
     def fetch(self, hashes: Buffer) -> Iterator[tuple[bytes, bytes | memoryview | None]]:
         packed = self._down.compress()

@@ -10,8 +10,11 @@ the hub's answer. They are done with in the order in which they left: a window c
     lane 2                                  | missing, chunks  ... commit 2 |
 
 A file larger than the window passes through it piece by piece; what was uploaded stays on the hub, so an interrupted
-upload goes on where it stopped. Of a large one the hub is told where the chunks of a window belong, if most were new:
-other devices may fetch them already (core/ahead.py).
+upload goes on where it stopped. Of a large one the hub is told where the chunks belong that have left, if most were
+new: other devices may fetch them already (core/ahead.py).
+
+Asking what is missing costs a request for each window. While several in a row were all new, the next is sent without;
+the hub's answer says whether they were, so that at most one window in six is sent for nothing.
 
 A file that changes while it is read is not committed: no version is ever a mixture.
 """
@@ -23,9 +26,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from toastbox.core import wire
-from toastbox.core.ahead import Run, encode_run, token_of
+from toastbox.core.ahead import MAX_ITEMS, Run, encode_run, token_of
 from toastbox.core.bundle import chunk_head
-from toastbox.core.content import content_id
+from toastbox.core.content import ITEM_SIZE, content_id
 from toastbox.core.entry import FILE, Entry
 from toastbox.core.errors import WireError
 from toastbox.core.splice import make_splice
@@ -39,7 +42,9 @@ from toastbox.native.chunker import Chunker
 BATCH_ENTRIES = 512
 BATCH_LISTS = 4 << 20  # bytes of chunk lists in one commit
 UNASKED_BYTES = 64 << 10  # so little is sent without asking first what is missing: one round trip less
+ALL_NEW = 5  # windows in a row, after which the next is not asked for either
 AHEAD_BYTES = 16 << 20  # size from which a file's chunks are told of before it is committed
+RUN_BYTES = 4 << 20  # told of at a time, or more
 CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX = 16 << 10, 64 << 10, 256 << 10
 
 
@@ -128,7 +133,8 @@ class Sender:
         self._chunker = Chunker(CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX)
         self._known = Places(b"")  # chunks of the replaced revision: the hub has them
         self._token = b""  # of the file in hand, if others are told of it before it is whole
-        self._told = 0, 0  # bytes of its list, and of itself, that have left in windows
+        self._told = 0, 0  # bytes of its list, and of itself, that others are told of
+        self._all_new = 0  # windows in a row of which the hub had nothing
         self.epoch = 0
         self.flags = 0
 
@@ -233,11 +239,14 @@ class Sender:
         return tail
 
     def _tell(self, window: Window, chunks: bytearray) -> None:
-        """Note for a full window which part of the file's list it brings."""
+        """Note for a full window which part of the file's list is with the hub when it has left."""
+        if not self._token:
+            return
         at, offset = self._told
-        if self._token and len(chunks) > at:
-            window.run = Run(self._token, offset, bytes(chunks[at:]))
-            self._told = len(chunks), window.run.end
+        run = Run(self._token, offset, bytes(chunks[at : at + MAX_ITEMS * ITEM_SIZE]))
+        if run.end - offset >= RUN_BYTES:
+            window.run = run
+            self._told = at + len(run.chunks), run.end
 
     def _turn(self) -> None:
         """Let the current window leave for the hub, and go on with the one that left longest ago."""
@@ -267,6 +276,7 @@ class Sender:
             self._settle(window)
         for lane in self._lanes[1:]:
             lane.rest()
+        self._all_new = 0
 
     def abandon(self) -> None:
         """After a failure: wait for what is on the wire and forget it; the next scan finds it again."""
@@ -275,6 +285,7 @@ class Sender:
                 window.sent.exception()
                 window.sent = None
             window.clear()
+        self._all_new = 0
 
     # --- beside the caller
 
@@ -297,7 +308,8 @@ class Sender:
         unique = {digest: (start, end) for digest, start, end in window.parts}
         if not unique:
             return 0
-        if sum(end - start for start, end in unique.values()) > UNASKED_BYTES:
+        large = sum(end - start for start, end in unique.values()) > UNASKED_BYTES
+        if large and self._all_new < ALL_NEW:
             bitmap = lane.missing(b"".join(unique))
             wanted = [d for i, d in enumerate(unique) if bitmap[i >> 3] >> (i & 7) & 1]
         else:
@@ -308,8 +320,9 @@ class Sender:
             start, end = unique[digest]
             parts += [chunk_head(digest, end - start), window.buffer[start:end]]
             total += 36 + end - start
-        if parts:
-            lane.upload(parts, total)
+        stored = lane.upload(parts, total) if parts else 0
+        if large:
+            self._all_new = self._all_new + 1 if stored == len(unique) else 0
         return total
 
     def _commit(self, proposals: list[Proposal], lane: Remote) -> None:
