@@ -252,13 +252,20 @@ class Disk:
             inode.children, inode.links = {}, 0
         self._attach(self.root, image)
         self.root.links = 1
-        for inode in self.staged():
-            inode.shown = inode.shown and inode in staged  # else the name it was shown by is forgotten
+        named = self._named_outside_stage(kept)
+        for inode in self.staged():  # shown no more, if the name it was shown by is forgotten
+            inode.shown = inode.shown and (inode in staged or inode.uid in named)
         torn = [inode for inode in self._reachable(self.root) if inode.kind == FILE and _tear(inode, chance)]
         self._free = []
         self._numbers = max(inode.number for inode in self._nodes.values()) + 1
         self.sync_all()
         return torn
+
+    def _named_outside_stage(self, kept: int) -> set[int]:
+        """Inodes that have had another name than a staged one, on stable storage."""
+        stage = self.stage.uid if self.stage else -1
+        named = {uid for folder, names in self._base.items() if folder != stage for uid in names.values()}
+        return named | {uid for changes in self._log[:kept] for folder, _, uid in changes if folder != stage and uid}
 
     def _attach(self, folder: Inode, image: dict[int, dict[bytes, int]]) -> None:
         for name, uid in image.get(folder.uid, {}).items():
