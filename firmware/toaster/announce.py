@@ -52,6 +52,11 @@ class Announcer:
         more = " %d" % self._count if self._count > 1 else ""
         return cut(self._base, 58 - len(self._end) - len(more)) + more + self._end
 
+    @property
+    def told(self):
+        """The name by which others know this board; "" until it has been told."""
+        return self.name if self._tells else ""
+
     def close(self):
         """Say goodbye."""
         try:

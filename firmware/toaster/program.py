@@ -345,7 +345,7 @@ class Program:
             "network": self.network.state,
             "address": self.network.address,
             "push": self.settings.get("push", "hook"),
-            "announced": self.lan.name if self.lan else "",
+            "announced": self.lan.told if self.lan else "",
             "trouble": self.trouble,
             "syncs": self.syncs,
             "hints": self.hints,
