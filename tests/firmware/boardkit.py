@@ -20,7 +20,7 @@ from typing import Any
 
 from compiled import laid_out
 
-from hubkit import Caller, Running
+from hubkit import Caller, Running, file
 from toastbox.core import console_machine as machine
 from town import wait_for
 
@@ -37,6 +37,14 @@ def free_port() -> int:
 def record(data: bytes) -> bytes:
     """As store.py keeps it."""
     return b"%08x\n" % binascii.crc32(data) + data
+
+
+def put(caller: Caller, path: str, data: bytes, seq: int = 0) -> int:
+    """Save a file at the hub as another device; the revision it got. seq: the one it replaces."""
+    caller.upload(data)
+    ((status, seq),) = caller.commit(caller.epoch(), file(path, data, seq))
+    assert status == 0
+    return seq
 
 
 class Board:

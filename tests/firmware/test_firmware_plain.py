@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boardkit import Board, ask, free_port
+from boardkit import Board, ask, free_port, put
 
 from hubkit import Caller, Running, big_file, bundle, file, running
 from toastbox.core.plain import COUNTER_STATUS
@@ -97,13 +97,6 @@ def board(tmp_path: Path, hub: Running, wire: Wire) -> Iterator[Callable[..., Bo
     yield make
     for one in made:
         one.off()
-
-
-def put(caller: Caller, path: str, data: bytes, seq: int = 0) -> int:
-    caller.upload(data)
-    ((status, seq),) = caller.commit(caller.epoch(), file(path, data, seq))
-    assert status == 0
-    return seq
 
 
 @pytest.mark.parametrize("push", ["hook", "events"])

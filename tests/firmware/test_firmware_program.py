@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from boardkit import Board, record
+from boardkit import Board, put, record
 
-from hubkit import Caller, Running, big_file, deletion, file
+from hubkit import Caller, Running, big_file, deletion
 from hubkit import running as run_hub
 from toastbox.core.auth import hook_key, sign_hook
 
@@ -29,13 +29,6 @@ def board(hub: Running, tmp_path: Path) -> Iterator[Make]:
     yield make
     for one in made:
         one.off()
-
-
-def put(caller: Caller, path: str, data: bytes, seq: int = 0) -> int:
-    caller.upload(data)
-    ((status, seq),) = caller.commit(caller.epoch(), file(path, data, seq))
-    assert status == 0
-    return seq
 
 
 @pytest.mark.parametrize("push", ["hook", "events"])

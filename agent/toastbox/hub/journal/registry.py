@@ -1,6 +1,7 @@
 """Folders, devices and invites on SQLite. Reads see flushed rows; changes wait for flush()."""
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from toastbox.hub.journal.base import Device, Folder, Invite
@@ -12,13 +13,14 @@ _INVITE = "SELECT secret, folder, expires_s, key, answer, plain FROM invite"
 _TAKEN = "SELECT 1 FROM device WHERE folder = ? AND name = ? AND revoked = 0"
 
 
-class SqliteRegistry:
+class SqliteRegistry(ABC):
     """Registry on the journal's database: see hub/journal/base.py."""
 
     _readers: Readers
 
+    @abstractmethod
     def _writing(self) -> sqlite3.Connection:
-        raise NotImplementedError
+        """The one connection that writes, in a transaction."""
 
     def folders(self) -> list[Folder]:
         return [Folder._make(row) for row in self._readers.get().execute(f"{FOLDER} ORDER BY number")]
