@@ -171,6 +171,15 @@ def test_plain_tcp_gives_no_chunks():
         assert hosted.ask("POST", "/v1/fetch", hosted.add(b"x"))[0] == 403
 
 
+@pytest.mark.parametrize("tls", [True, False])
+def test_who_is_refused_before_the_body_was_read_learns_why(tls):
+    """Closed with bytes unread, the kernel resets the connection, and the answer may be lost."""
+    head = b"POST /v1/fetch HTTP/1.1\r\nContent-Length: 400000\r\n\r\n"
+    with Hosted(tls=tls) as hosted:
+        for _ in range(5):
+            assert b" 403 " in hosted.say(head + b"x" * 400_000)
+
+
 def test_too_many_bundles_at_once_are_refused(hosted, monkeypatch):
     monkeypatch.setattr(hook, "MAX_BUNDLES", 0)
     assert hosted.ask("POST", "/v1/fetch", hosted.add(b"x"), credentials=peer())[0] == 503

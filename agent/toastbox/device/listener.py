@@ -4,7 +4,10 @@ Refusing comes before allocating: a connection is counted before its TLS handsha
 is a small head and a body that the head's target may have, or nothing.
 
     accepted --handshake, 10 s--> secured --head, 5 s, 4 KiB--> judged --body, 30 s--> served --each write
-    30 s--> closed
+    30 s--> heard out --1 s, 512 KiB--> closed
+
+Closing with bytes unread makes the kernel send a reset, which may overtake the answer: who was refused before
+his body was read would not learn why. So what the head announced is read and dropped, within bounds.
 """
 
 import asyncio
@@ -22,6 +25,8 @@ HANDSHAKE_TIMEOUT_S = 10.0
 HEAD_TIMEOUT_S = 5.0
 BODY_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 30.0
+DISCARD_TIMEOUT_S = 1.0
+MAX_DISCARD = 512 * 1024
 GOODBYE_TIMEOUT_S = 2.0  # for the other side's end of TLS, which it need not send
 MAX_HEAD = 4096
 MAX_HEADERS = 32
@@ -78,6 +83,7 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._unread = 0  # bytes of the body that the head announced
 
     @property
     def address(self) -> str:
@@ -92,15 +98,20 @@ class Connection:
         """BadHead, or TimeoutError, asyncio.IncompleteReadError, OSError when there is nobody to answer."""
         try:
             async with asyncio.timeout(HEAD_TIMEOUT_S):
-                return parse_head(await self._reader.readuntil(b"\r\n\r\n"))
+                head = parse_head(await self._reader.readuntil(b"\r\n\r\n"))
         except asyncio.LimitOverrunError as error:
+            self._unread = MAX_DISCARD
             raise BadHead(431) from error
+        self._unread = head.length
+        return head
 
     async def read_body(self, head: Head, limit: int) -> bytes:
         if head.length > limit:
             raise BadHead(413)
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await self._reader.readexactly(head.length)
+            body = await self._reader.readexactly(head.length)
+        self._unread = 0
+        return body
 
     async def awrite(self, data: bytes | memoryview) -> None:
         """Write and wait until the other side keeps up (the name is microdot's)."""
@@ -109,10 +120,18 @@ class Connection:
             await self._writer.drain()
 
     async def close(self) -> None:
-        """After what was written has gone."""
+        """After what was written has gone, and the other side has had its say."""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(DISCARD_TIMEOUT_S):
+                await self._discard(min(self._unread, MAX_DISCARD))
         self._writer.close()
         with suppress(OSError, TimeoutError):
             await self._writer.wait_closed()
+
+    async def _discard(self, count: int) -> None:
+        """Read `count` bytes, fewer if no more come."""
+        while count > 0 and (piece := await self._reader.read(min(count, MAX_HEAD))):
+            count -= len(piece)
 
     def abort(self) -> None:
         self._writer.transport.abort()
