@@ -88,6 +88,8 @@ def test_old_version_comes_back_from_device_and_hub(town: Town) -> None:
     town.must("restore", "x", versions[1]["seq"], "--data", "hub")
     town.must("sync", "a")
     assert (town.place / "a" / "x").read_text() == "second!"
+    authors = [line.split("\t")[2] for line in town.must("log", "a").splitlines()]
+    assert authors == ["(hub)", "a", "a", "a", "a"]
     unknown = town.run("versions", "a/y")
     assert (unknown.returncode, unknown.stderr.count("\n")) == (1, 1)
 

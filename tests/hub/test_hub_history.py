@@ -21,7 +21,7 @@ def test_log_is_newest_first(service: HubService, device: Device) -> None:
     assert [entry["seq"] for entry in log] == [5, 4, 3]
     assert log[2] == {
         "seq": 3, "path": "d/x", "kind": "file", "size": 3,
-        "device": device.number, "parent": 2, "time": service.clock.now_s(),
+        "device": device.number, "name": device.name, "parent": 2, "time": service.clock.now_s(),
     }  # fmt: skip
     assert [entry["kind"] for entry in service.log(device, 3, 100)] == ["file", "folder"]
 

@@ -203,7 +203,7 @@ def test_owner_commands_reach_a_running_hub_and_a_stopped_one(tmp_path: Path, st
             restored = history.restore(b"x", 1)
             assert history.log(count=1)[0] | {"time": 0} == {
                 "seq": restored, "path": "x", "kind": "file", "size": 3,
-                "device": 0, "parent": restored - 1, "time": 0,
+                "device": 0, "name": "", "parent": restored - 1, "time": 0,
             }  # fmt: skip
             admin.create_folder(f"folder {turn}")
             assert f"folder {turn}" in [each["name"] for each in admin.folders()]

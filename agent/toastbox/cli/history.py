@@ -57,7 +57,12 @@ def _show(entries: list[dict[str, Any]], as_json: bool) -> int:
 
 def _row(entry: dict[str, Any]) -> tuple[object, ...]:
     size = show_bytes(entry["size"]) if entry["kind"] == "file" else "-"
-    return entry["seq"], when(entry["time"]), entry["device"], entry["kind"], size, entry["path"]
+    return entry["seq"], when(entry["time"]), _author(entry), entry["kind"], size, entry["path"]
+
+
+def _author(entry: dict[str, Any]) -> str:
+    """The device's name; its number if the hub is an older one and says no names."""
+    return entry.get("name") or (str(entry["device"]) if entry["device"] else "(hub)")
 
 
 # --- whose history, and the path in it

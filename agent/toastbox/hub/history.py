@@ -9,7 +9,7 @@ from typing import Any
 
 from toastbox.core.entry import DELETED, EXECUTABLE, FOLDER
 from toastbox.core.names import key_of, path_of, why_bad
-from toastbox.hub.journal.base import Journal, JournalReader, Row
+from toastbox.hub.journal.base import Device, Journal, JournalReader, Row
 from toastbox.hub.refusal import Refusal, bad_request, not_found
 
 MAX_COUNT = 1000
@@ -29,6 +29,13 @@ def versions(journal: JournalReader, folder: int, path: bytes) -> list[dict[str,
     if current is None:
         raise not_found("there was never anything of that name")
     return [describe(row) for row, _ in zip(chain(journal, folder, current), range(MAX_COUNT), strict=False)]
+
+
+def named(entries: list[dict[str, Any]], find: Callable[[int], Device | None]) -> list[dict[str, Any]]:
+    """The same, each with the name of the device that made it; "" for the hub's owner. find: a device by number."""
+    numbers = {entry["device"] for entry in entries}
+    names = {number: device.name for number in numbers if (device := find(number))}
+    return [entry | {"name": names.get(entry["device"], "")} for entry in entries]
 
 
 def chain(journal: JournalReader, folder: int, row: Row | None) -> Iterator[Row]:

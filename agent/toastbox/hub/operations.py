@@ -97,12 +97,13 @@ class Operations:
 
     def log(self, folder: str = "", before: int = 0, count: int = 100) -> list[dict[str, Any]]:
         """As `GET /v1/log`."""
-        return history.log(self._journal, find_folder(self._service, folder).number, before, count)
+        number = find_folder(self._service, folder).number
+        return history.named(history.log(self._journal, number, before, count), self._service.device)
 
     def versions(self, path: str, folder: str = "") -> list[dict[str, Any]]:
         """As `GET /v1/versions`."""
         number = find_folder(self._service, folder).number
-        return history.versions(self._journal, number, _path(path))
+        return history.named(history.versions(self._journal, number, _path(path)), self._service.device)
 
     def restore(self, path: str, seq: int, folder: str = "") -> int:
         """Make an old version current again; its new seq."""

@@ -196,11 +196,11 @@ class HubService:
         """Entries below a seq, newest first."""
         if before < 0 or count < 1:
             raise bad_request("before or count is out of range")
-        return history.log(self.journal, device.folder, before, count)
+        return history.named(history.log(self.journal, device.folder, before, count), self.device)
 
     def versions(self, device: Device, path: bytes) -> list[dict[str, Any]]:
         """Versions of one path, newest first."""
-        return history.versions(self.journal, device.folder, path)
+        return history.named(history.versions(self.journal, device.folder, path), self.device)
 
     def restore(self, folder: int, number: int, path: bytes, seq: int) -> int:
         """Writes. Make an old version current again, in the name of device `number`; its new seq."""
