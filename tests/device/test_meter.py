@@ -9,7 +9,7 @@ import pytest
 
 from local import LocalDevice, LocalHub
 from toastbox._native import lib
-from toastbox.device import reading
+from toastbox.device import cutting
 from toastbox.device.meter import Meter, summary
 from toastbox.native import scan, sums
 
@@ -44,10 +44,10 @@ def test_off_means_that_nothing_is_in_the_way(device: LocalDevice) -> None:
     for _ in range(2):
         meter.start()
         meter.start()
-        assert scan.lib is not lib and reading.hashlib is not hashlib and device.index._db is not database
+        assert scan.lib is not lib and cutting.hashlib is not hashlib and device.index._db is not database
         meter.stop()
         assert not meter.on
-        assert scan.lib is lib and sums.lib is lib and reading.hashlib is hashlib
+        assert scan.lib is lib and sums.lib is lib and cutting.hashlib is hashlib
         assert device.index._db is database
     device.write("x", b"1")
     assert device.sync()

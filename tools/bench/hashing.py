@@ -1,6 +1,6 @@
 """A file cut and hashed from the page cache, beside two `openssl dgst -sha256` that hash half of it each, side by side.
 
-Ours is the agent's own reader, in one thread as in the agent. In turns; each figure is the median of its rounds. Where
+Ours is the agent's own reader, as the agent makes it. In turns; each figure is the median of its rounds. Where
 other work takes the processors the two come near each other whatever they could use of idle ones: processor time is
 given beside it.
 """
@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from toastbox.config import AgentSettings
 from toastbox.device.folder import Folder
+from toastbox.device.parts import make_arena, processors, take_buffers
 from toastbox.device.reading import Reader
-from toastbox.device.send import CHUNK_MAX
-from toastbox.native.arena import Arena
 from tools.bench.errors import ProgramFailed
 from tools.bench.figures import Figures
 from tools.bench.workload import SEED, Scale
@@ -48,12 +48,13 @@ def session(work: Path, scale: Scale) -> Figures:
 
 
 def _cut_and_hash(work: Path) -> None:
-    arena = Arena(2 << 20, regions={"listings": 64 << 10})
+    settings = AgentSettings()
+    arena = make_arena(settings)
     folder = Folder(str(work), arena.regions["listings"])
     seen = folder.lstat(NAME)
     if seen is None:
         raise ProgramFailed("the file to be hashed is gone")
-    Reader(folder, arena.buffer(2 * CHUNK_MAX)).chunks(seen)
+    Reader(folder, take_buffers(arena, settings)[-1], processors()).chunks(seen)
     folder.close()
 
 

@@ -44,6 +44,7 @@ class Engine:
 
     buffers: three or more writable buffers of at least twice the largest chunk: windows to send, the last one to read.
     lanes: the hub on further connections, on which windows are sent beside the first. ahead_bytes: see device/ahead.py.
+    hashers: threads that may hash one large file.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Engine:
         peers: PeerSource | None = None,
         lanes: Sequence[Remote] = (),
         ahead_bytes: int = 0,
+        hashers: int = 1,
     ) -> None:
         self._folder = folder
         self._index = index
@@ -70,7 +72,7 @@ class Engine:
         changed = self.dirty.add
         self._ahead = Ahead(folder, index, remote, clock.monotonic_s, ahead_bytes if mode != SEND_ONLY else 0)
         self._mender = Mender(folder, index, remote)
-        reader = Reader(folder, buffers[-1])
+        reader = Reader(folder, buffers[-1], hashers)
         publisher = Publisher(folder, index, device_name, self._hold, changed, self._doubt, clock)
         self._publisher = publisher
         self._recovery = Recovery(folder, index, publisher, device_name, changed)

@@ -1,5 +1,6 @@
 """An engine with all it stands on, put together from settings: for the agent, and for one shot."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -59,6 +60,7 @@ class Parts:
             peers,
             self.lanes[1:],
             settings.ahead,
+            processors(),
         )
 
     def _throttle(self, settings: AgentSettings, way: int) -> Throttle | None:
@@ -103,6 +105,11 @@ class Parts:
         self.folder.close()
 
 
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def window_sizes(settings: AgentSettings) -> tuple[int, ...]:
     """Three windows, so that two are on the wire while one is filled; two where the arena holds no more."""
     return (settings.window,) * (3 if settings.arena >= 3 * settings.window + BESIDE_WINDOWS else 2)
@@ -115,4 +122,10 @@ def make_arena(settings: AgentSettings) -> Arena:
 
 def take_buffers(arena: Arena, settings: AgentSettings) -> list[memoryview]:
     """The windows to send, and last the one to read into."""
-    return [arena.buffer(size) for size in (*window_sizes(settings), LEAST_WINDOW)]
+    return [arena.buffer(size) for size in (*window_sizes(settings), reading_size(settings, processors()))]
+
+
+def reading_size(settings: AgentSettings, hashers: int) -> int:
+    """Bytes to read into: a part for each thread that hashes, as far as the arena has room beside the windows."""
+    room = settings.arena - BESIDE_WINDOWS - sum(window_sizes(settings))
+    return LEAST_WINDOW * min(hashers, 1 + room // LEAST_WINDOW)

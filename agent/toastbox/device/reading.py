@@ -1,10 +1,10 @@
 """What a local path holds, as an entry: read and hashed, nothing sent."""
 
 import errno
-import hashlib
 
 from toastbox.core.content import content_id
 from toastbox.core.entry import FILE, FOLDER, LINK, Entry
+from toastbox.device.cutting import Cutting
 from toastbox.device.folder import Folder
 from toastbox.device.seen import Seen
 from toastbox.device.send import CHUNK_AVERAGE, CHUNK_MAX, CHUNK_MIN, FileChanged
@@ -12,14 +12,16 @@ from toastbox.errors import DeviceFailing
 from toastbox.native.chunker import Chunker
 
 UNKNOWN_CONTENT = bytes(32)
+SHARED_BYTES = 4 << 20  # size from which a file is hashed by several threads
 
 
 class Reader:
-    """Reads files through one buffer of at least twice the largest chunk."""
+    """Reads files through one buffer of at least twice the largest chunk. hashers: threads for a large file."""
 
-    def __init__(self, folder: Folder, buffer: memoryview) -> None:
+    def __init__(self, folder: Folder, buffer: memoryview, hashers: int = 1) -> None:
         self._folder = folder
         self._buffer = buffer
+        self._hashers = hashers
         self._chunker = Chunker(CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX)
 
     def entry(self, seen: Seen, sizes: tuple[int, ...]) -> Entry:
@@ -60,44 +62,22 @@ class Reader:
         """The chunk list of a file. Raises FileChanged when it is not what was seen, OSError."""
         descriptor = self._folder.open(seen.path)
         try:
-            chunks = self._cut(descriptor)
+            parts = self._parts(seen.size)
+            chunks = Cutting(self._chunker, parts, lambda view: self._folder.read_into(descriptor, view)).run()
             if self._folder.fstat(descriptor, seen.path).signature != seen.signature:
                 raise FileChanged
         finally:
             self._folder.close_file(descriptor)
         return chunks
 
-    def _cut(self, descriptor: int) -> bytes:
-        chunks = bytearray()
-        buffer = self._buffer
-        start = scanned = end = 0
-        self._chunker.reset()
-        while True:
-            if end == len(buffer):
-                buffer[: end - start] = buffer[start:end]
-                start, scanned, end = 0, scanned - start, end - start
-            got = self._folder.read_into(descriptor, buffer[end:])
-            if got == 0:
-                break
-            end += got
-            while scanned < end:
-                used = self._chunker.scan(buffer[scanned:end])
-                if used < 0:
-                    scanned = end
-                    break
-                scanned += used
-                chunks += _item(buffer[start:scanned])
-                start = scanned
-        if end > start:
-            chunks += _item(buffer[start:end])
-        return bytes(chunks)
+    def _parts(self, size: int) -> list[memoryview]:
+        """The buffer in equal parts, one for each thread that is to hash; all of it for a file not worth a thread."""
+        count = min(self._hashers, len(self._buffer) // CHUNK_MAX) if size >= SHARED_BYTES else 1
+        length = len(self._buffer) // count
+        return [self._buffer[at * length : (at + 1) * length] for at in range(count)]
 
 
 def fail_on_io(error: Exception) -> None:
     """Raise DeviceFailing for what no look at another moment will cure."""
     if isinstance(error, OSError) and error.errno == errno.EIO:
         raise DeviceFailing(f"the disk reports an error: {error.strerror}") from error
-
-
-def _item(data: memoryview) -> bytes:
-    return hashlib.sha256(data).digest() + len(data).to_bytes(4, "little")
