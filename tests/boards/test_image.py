@@ -224,10 +224,11 @@ def test_wishes_that_cannot_be(words: tuple[str, ...]) -> None:
 
 
 def test_what_it_was_made_of_is_in_it() -> None:
-    text = build.packages_text(
-        ["bookworm", "bookworm-security"], [Path("/x/zlib_1_all.deb"), Path("/x/iw_5_arm64.deb")]
-    )
+    debs = [Path("/x/zlib_1_all.deb"), Path("/x/iw_5_arm64.deb")]
+    text = build.packages_text(["bookworm", "bookworm-security"], [], debs)
     assert text == "# of bookworm, bookworm-security\niw_5_arm64.deb\nzlib_1_all.deb\n"
+    text = build.packages_text(["bookworm"], ["bookworm-security"], debs)
+    assert text.startswith("# of bookworm; without bookworm-security\niw")
 
 
 def test_private_key_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -57,6 +58,19 @@ def fixes(release: str, sources: tuple[Path, ...] = SOURCES) -> list[tuple[str, 
     return [(found[suite], suite) for suite in wanted if suite in found]
 
 
+class Place(NamedTuple):
+    """A line of apt's sources. architectures: whose lists are asked for; none: those of the settings."""
+
+    uri: str
+    suite: str
+    architectures: tuple[str, ...] = ()
+
+    def options(self) -> str:
+        """What stands in brackets."""
+        only = f" arch={','.join(self.architectures)}" if self.architectures else ""
+        return f"[signed-by={KEYRING}{only}]"
+
+
 class Apt:
     """One release in a folder of its own. Lists are fetched once: `renew` has them anew.
 
@@ -74,19 +88,19 @@ class Apt:
     ) -> None:
         self.release = release
         self._types = ("deb", "deb-src") if architectures else ("deb-src",)
-        self._architectures = "".join(f'"{name}";' for name in architectures)
+        self._architectures = architectures
         names = (release, *(("fixes",) if with_fixes else ()), *components)
         self.folder = (folder / f"apt-{'-'.join(names)}").absolute()
         self._components = " ".join(components)
-        self._places = [(mirror(), release)]
-        self._fixes = fixes(release) if with_fixes else []
+        self._release = Place(mirror(), release)
+        self._fixes = [Place(*fix) for fix in fixes(release)] if with_fixes else []
 
-    def _write_settings(self, places: list[tuple[str, str]]) -> None:
+    def _write_settings(self, places: list[Place]) -> None:
         for name in ("lists/partial", "cache/archives/partial"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         lines = [
-            f"{kind} [signed-by={KEYRING}] {uri} {suite} {self._components}\n"
-            for uri, suite in places
+            f"{kind} {place.options()} {place.uri} {place.suite} {self._components}\n"
+            for place in places
             for kind in self._types
         ]
         (self.folder / "sources.list").write_text("".join(lines))
@@ -97,7 +111,7 @@ Dir::Cache "{self.folder}/cache";
 Dir::Etc::SourceList "{self.folder}/sources.list";
 Dir::Etc::SourceParts "/nonexistent";
 APT::Architecture "amd64";
-APT::Architectures {{{self._architectures}}};
+APT::Architectures {{{"".join(f'"{name}";' for name in self._architectures)}}};
 APT::Sandbox::User "";
 Acquire::Languages "none";
 """
@@ -122,17 +136,24 @@ Acquire::Languages "none";
 
     def _fetch_lists(self) -> None:
         """Of the release and of its fixes; without those that the mirror does not have, or has half."""
-        if self._fixes and self._could_update(self._places + self._fixes):
+        if self._fixes and self._could_update([self._release, *self._fixes]):
             return
-        had = list(self._places)
-        had += [place for place in self._fixes if self._could_update([*self._places, place])]
-        self._write_settings(had)
+        self._write_settings([self._release, *(had for fix in self._fixes if (had := self._had(fix)))])
         self.run("apt-get", "-q", "update")
 
-    def _could_update(self, places: list[tuple[str, str]]) -> bool:
+    def _had(self, fix: Place) -> Place | None:
+        """What can be had of it: one broken list must not cost the other architectures theirs."""
+        if self._could_update([fix]):
+            return fix
+        each = [fix._replace(architectures=(name,)) for name in self._architectures]
+        there = [name for place in each if self._could_update([place]) for name in place.architectures]
+        return fix._replace(architectures=tuple(there)) if there else None
+
+    def _could_update(self, places: list[Place]) -> bool:
+        """Whether all of their lists come. Those of other places stay as they are."""
         self._write_settings(places)
         try:
-            self.run("apt-get", "-q", "update", "--error-on=any")
+            self.run("apt-get", "-q", "update", "--error-on=any", "-o", "APT::Get::List-Cleanup=0")
         except AptError:
             return False
         return True

@@ -91,7 +91,7 @@ def build(board: Board, wishes: Wishes, output: Path, show: Show, cache: Path | 
     show("6/6 disk")
     number = hashlib.sha256(squashed).hexdigest()[:8]
     files = boot_files(board, kernel, first, number, wishes, debs)
-    files["packages.txt"] = packages_text(source.suites(), debs).encode()
+    files["packages.txt"] = packages_text(source.suites(), source.lacking(), debs).encode()
     disk.write(disk.Disk(number, files, squashed, wishes.size_bytes, time_s), output)
     return source.lacking()
 
@@ -187,9 +187,10 @@ def _raspberry(board: Board, debs: list[Path]) -> dict[str, bytes]:
     return files
 
 
-def packages_text(suites: list[str], debs: list[Path]) -> str:
+def packages_text(suites: list[str], lacking: list[str], debs: list[Path]) -> str:
     """packages.txt: what the image was made of, so that it can be made again, or known to be too old."""
-    return "\n".join([f"# of {', '.join(suites)}", *sorted(path.name for path in debs), ""])
+    without = f"; without {', '.join(lacking)}" if lacking else ""
+    return "\n".join([f"# of {', '.join(suites)}{without}", *sorted(path.name for path in debs), ""])
 
 
 def settings_text(wishes: Wishes) -> str:

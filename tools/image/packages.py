@@ -103,7 +103,7 @@ class Packages:
         return self._apt.suites(self._architecture)
 
     def lacking(self) -> list[str]:
-        """Updates or security fixes that could not be had, though this machine knows where they are."""
+        """Updates or security fixes that could not be had for it, though this machine knows where they are."""
         there = self.suites()
         return [suite for _, suite in fixes(RELEASE) if suite not in there]
 

@@ -40,7 +40,8 @@ def image(options: argparse.Namespace) -> int:
             _compress(raw, output, progress)
     say(str(output))
     if lacking:
-        warn(f"made without {' and '.join(lacking)}, which could not be had: --renew tries again")
+        which = " and ".join(lacking)
+        warn(f"made without {which}, which could not be had for {board.system.architecture}: --renew tries again")
     warn(f"{show_bytes(output.stat().st_size)}. Next: {_next(board, options.out)}")
     return 0
 
