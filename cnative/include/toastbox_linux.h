@@ -25,6 +25,10 @@ typedef struct tbx_record {
     uint8_t reserved;
 } tbx_record;
 
+/* What a name in the directory open at fd shows, or fd itself when the name is "": all but name_size. Times that 64 bits
+ * of nanoseconds do not hold are the first or the last that they do. 0: read; 1: the name is gone; or an error. */
+int tbx_record_read(tbx_record *record, int fd, const char *name);
+
 /* What a scan found: records in the region, in order of name. Valid until the region is released to mark. */
 typedef struct tbx_listing {
     uint8_t *base;           /* records are at base + offsets[0..count) */
@@ -99,6 +103,10 @@ int tbx_filesystem_sync(int fd);
 
 /* sync_file_range(2) of the whole file, SYNC_FILE_RANGE_WRITE: begins to write dirty pages, waits for none. */
 int tbx_file_write_back(int fd);
+
+/* utimensat(2): access and modification time of a name, or of fd itself when the name is "". Takes 64-bit times on 32-bit
+ * machines too; the file system takes the nearest that it has. Links are not followed. */
+int tbx_file_set_time(int fd, const char *name, int64_t seconds, uint32_t nanoseconds);
 
 /* fstatfs(2). */
 int tbx_filesystem_read(int fd, tbx_filesystem *out);

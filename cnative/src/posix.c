@@ -18,7 +18,20 @@
 #define SYS_openat2 437
 #endif
 
+/* The call with 64-bit times: on 32-bit machines it has a number of its own, the same on all, since Linux 5.1. */
+#if __SIZEOF_LONG__ == 8
+#define SYS_SET_TIME SYS_utimensat
+#else
+#define SYS_SET_TIME 412
+#endif
+
 enum { RESOLVE_MOUNTS = 0x01, RESOLVE_MAGIC = 0x02, RESOLVE_LINKS = 0x04, RESOLVE_BELOW = 0x08 };
+
+/* struct __kernel_timespec, which libc's own is not where its times have 32 bits. */
+struct time {
+    int64_t seconds;
+    int64_t nanoseconds;
+};
 
 /* struct open_how of openat2(2), which has been this since its first version. */
 struct how {
@@ -54,6 +67,15 @@ int tbx_filesystem_sync(int fd)
 int tbx_file_write_back(int fd)
 {
     return checked(sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE));
+}
+
+int tbx_file_set_time(int fd, const char *name, int64_t seconds, uint32_t nanoseconds)
+{
+    const struct time time = {seconds, nanoseconds};
+    const struct time times[2] = {time, time};
+    const int itself = name[0] == 0;
+
+    return checked(syscall(SYS_SET_TIME, fd, itself ? NULL : name, times, itself ? 0 : AT_SYMLINK_NOFOLLOW));
 }
 
 int tbx_filesystem_read(int fd, tbx_filesystem *out)

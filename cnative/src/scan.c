@@ -243,11 +243,11 @@ static int64_t nanoseconds(struct statx_timestamp time)
 }
 
 /* statx has 64-bit times on 32-bit machines too; libc falls back to fstatat where the kernel lacks it. */
-int tbx_record_fill(tbx_record *record, int fd, const char *name)
+int tbx_record_read(tbx_record *record, int fd, const char *name)
 {
     struct statx found;
 
-    if (statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &found) < 0) {
+    if (statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH, STATX_BASIC_STATS, &found) < 0) {
         return errno == ENOENT ? 1 : TBX_ERR_SYSTEM;
     }
     record->size = found.stx_size;
@@ -268,7 +268,7 @@ static int fill_records(struct work *work, int fd)
 
     for (uint32_t i = 0; i < work->count; i++) {
         tbx_record *record = record_at(work->base, offsets[i]);
-        int result = tbx_record_fill(record, fd, (const char *)(record + 1));
+        int result = tbx_record_read(record, fd, (const char *)(record + 1));
         if (result < 0) {
             return result;
         }

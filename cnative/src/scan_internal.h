@@ -20,7 +20,4 @@ struct dent {
 /* getdents64(2): bytes read, 0 at the end, negative with errno. */
 long tbx_dents_read(int fd, uint8_t *dents, size_t size);
 
-/* Fills all but the name's size. 0: filled; 1: the name is gone; or an error. */
-int tbx_record_fill(tbx_record *record, int fd, const char *name);
-
 #endif

@@ -128,7 +128,7 @@ static int add(struct adding *to, int fd, const char *name)
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, to->skip) == 0) {
         return TBX_OK;
     }
-    int result = tbx_record_fill(&record, fd, name);
+    int result = tbx_record_read(&record, fd, name);
     if (result != 0) {
         return result < 0 ? result : TBX_OK; /* gone meanwhile */
     }

@@ -41,6 +41,21 @@ def test_exchange_swaps(tmp_path: Path, directory: int) -> None:
         posix.renameat2(directory, b"a", directory, b"none", posix.RENAME_EXCHANGE)
 
 
+@pytest.mark.parametrize("time_ns", [-1, 0, 1_234_567_891, 2**31 * 10**9 - 1])
+def test_time_is_set_of_a_name_a_link_and_a_descriptor(tmp_path: Path, directory: int, time_ns: int) -> None:
+    (tmp_path / "x").write_bytes(b"1")
+    (tmp_path / "link").symlink_to("x")
+    posix.set_time(directory, b"link", 5)
+    with open(tmp_path / "x") as file:
+        posix.set_time(file.fileno(), b"", time_ns)
+    assert os.stat(tmp_path / "x").st_mtime_ns == os.stat(tmp_path / "x").st_atime_ns == time_ns
+    assert os.lstat(tmp_path / "link").st_mtime_ns == 5
+    posix.set_time(directory, b"x", 7)
+    assert os.stat(tmp_path / "x").st_mtime_ns == 7
+    with pytest.raises(FileNotFoundError, match="missing"):
+        posix.set_time(directory, b"missing", 0)
+
+
 def test_plain_rename_replaces(tmp_path: Path, directory: int) -> None:
     (tmp_path / "a").write_text("a")
     (tmp_path / "b").write_text("b")

@@ -1,5 +1,6 @@
 """Directory listings: as lstat sees them, in byte order, in bounded memory."""
 
+import errno
 import os
 import random
 import socket
@@ -9,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from toastbox.device.seen import Seen
 from toastbox.errors import ArenaFull
+from toastbox.native import posix
 from toastbox.native.arena import Arena
-from toastbox.native.scan import FILE, FOLDER, LINK, OTHER, Record, list_directory
+from toastbox.native.scan import FILE, FOLDER, LINK, OTHER, Record, list_directory, look
 
 
 @pytest.fixture
@@ -51,6 +52,14 @@ def test_records_are_what_lstat_says(tmp_path: Path, directory: int) -> None:
         assert len(listing) == 5 and not listing.more
 
 
+def keeps(path: Path, second: int) -> bool:
+    """Whether the file system has kept a time. A 32-bit Python cannot say most of them: then it has."""
+    try:
+        return os.stat(path).st_mtime_ns == second * 10**9
+    except OSError as error:
+        return error.errno == errno.EOVERFLOW
+
+
 @pytest.mark.parametrize(
     ("second", "stamp_ns"),
     [
@@ -64,11 +73,21 @@ def test_times_beyond_64_bits_of_nanoseconds_are_the_last_or_first(
     tmp_path: Path, directory: int, second: int, stamp_ns: int
 ) -> None:
     (tmp_path / "file").write_bytes(b"1")
-    os.utime(tmp_path / "file", (second, second))
-    kept = os.stat(tmp_path / "file").st_mtime_ns
+    posix.set_time(directory, b"file", second * 10**9)
     record = list_directory(directory, Arena(1 << 16))[0]
-    assert record.mtime_ns == (stamp_ns if kept == second * 10**9 else kept)
-    assert Seen(b"file", 0o100644, 1, second * 10**9, 0, 1).mtime_ns == stamp_ns
+    assert record.mtime_ns == (stamp_ns if keeps(tmp_path / "file", second) else os.stat(tmp_path / "file").st_mtime_ns)
+    with open(tmp_path / "file") as file:
+        assert record == look(directory, b"file") == look(file.fileno())._replace(name=b"file")
+
+
+def test_look_follows_no_link_and_says_what_is_missing(tmp_path: Path, directory: int) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    assert look(directory, b"link").kind == LINK
+    assert look(directory) == expected(directory, b".", FOLDER)._replace(name=b"")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        look(directory, b"nowhere")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        look(-1, b"")
 
 
 def test_names_of_any_bytes_come_in_byte_order(tmp_path: Path, directory: int) -> None:

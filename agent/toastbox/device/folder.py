@@ -21,7 +21,7 @@ from toastbox.device.seen import Seen, unreadable
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena, Region
-from toastbox.native.scan import Listing, Record, list_directory
+from toastbox.native.scan import Listing, Record, list_directory, look
 from toastbox.native.sums import Sum, folder_sums
 
 STATE_NAME = b".toastbox"
@@ -78,20 +78,11 @@ class Folder:
                 return None
             return unreadable(path, error)
 
-    def _stat(self, path: bytes, parent: int, leaf: bytes | str) -> Seen:
-        return self._seen(path, os.stat(leaf, dir_fd=parent, follow_symlinks=False))
+    def _stat(self, path: bytes, parent: int, leaf: bytes) -> Seen:
+        return self._seen(path, look(parent, leaf))
 
-    def _seen(self, path: bytes, found: os.stat_result) -> Seen:
-        seen = Seen(
-            path,
-            found.st_mode,
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_ctime_ns,
-            found.st_ino,
-            found.st_dev,
-        )
-        return self._own(seen)
+    def _seen(self, path: bytes, r: Record) -> Seen:
+        return self._own(Seen(path, r.mode, r.size, r.mtime_ns, r.ctime_ns, r.inode, r.device))
 
     def _own(self, seen: Seen) -> Seen:
         """What lies on another file system is not ours: if that is unmounted, nothing was deleted."""
@@ -156,7 +147,7 @@ class Folder:
         """A record of a listing; None: our own state."""
         if not before and r.name == STATE_NAME:
             return None
-        return self._own(Seen(before + r.name, r.mode, r.size, r.mtime_ns, r.ctime_ns, r.inode, r.device))
+        return self._seen(before + r.name, r)
 
     def _list(self, path: bytes, after: bytes) -> Listing:
         """As many names of a folder as the arena holds, those behind `after`."""
@@ -183,7 +174,7 @@ class Folder:
         return os.open(leaf, OPEN_FILE, dir_fd=parent)
 
     def fstat(self, descriptor: int, path: bytes) -> Seen:
-        return self._seen(path, os.fstat(descriptor))
+        return self._seen(path, look(descriptor))
 
     def readlink(self, path: bytes) -> bytes:
         parent, leaf = self._parent(path)
@@ -222,25 +213,25 @@ class Folder:
 
     def stage_finish(self, descriptor: int, mtime_ns: int, mode: int) -> Seen:
         """Give a staged file its time and permission bits; how it looks then."""
-        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-        seen = self._seen(b"", os.fstat(descriptor))
+        posix.set_time(descriptor, b"", mtime_ns)
+        seen = self._seen(b"", look(descriptor))
         if seen.mode == mode:
             return seen
         with suppress(PermissionError):  # FAT has one mode for all files
             os.fchmod(descriptor, mode)
-        return self._seen(b"", os.fstat(descriptor))
+        return self._seen(b"", look(descriptor))
 
     def stage_link(self, name: str, target: bytes, mtime_ns: int) -> Seen:
         """Stage a symbolic link; how it looks."""
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._stage)
         os.symlink(target, os.fsencode(name), dir_fd=self._stage)
-        os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=self._stage, follow_symlinks=False)
-        return self._stat(b"", self._stage, name)
+        posix.set_time(self._stage, os.fsencode(name), mtime_ns)
+        return self._stat(b"", self._stage, os.fsencode(name))
 
     def stage_stat(self, name: str) -> Seen | None:
         try:
-            return self._stat(os.fsencode(name), self._stage, name)
+            return self._stat(os.fsencode(name), self._stage, os.fsencode(name))
         except FileNotFoundError:
             return None
 
@@ -428,7 +419,7 @@ class Folder:
                 os.fchmod(descriptor, with_executable(seen.mode, executable))
             finally:
                 os.close(descriptor)
-        os.utime(leaf, ns=(mtime_ns, mtime_ns), dir_fd=parent, follow_symlinks=False)
+        posix.set_time(parent, leaf, mtime_ns)
 
     # --- descriptors of folders
 

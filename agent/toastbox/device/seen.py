@@ -11,12 +11,6 @@ KINDS = {0o100000: FILE, 0o040000: FOLDER, 0o120000: LINK}
 RACY_NS = 20_000_000  # a change within one tick of the kernel's clock may leave no trace in the times
 COARSE_NS = 2_000_000_000  # FAT keeps times to two seconds
 SECOND_NS = 1_000_000_000
-FIRST_NS, LAST_NS = -9_223_372_036 * SECOND_NS, 9_223_372_036 * SECOND_NS - 1  # as in cnative/src/scan.c
-
-
-def _stamp(time_ns: int) -> int:
-    """A time as records and the index hold it, in 64 bits: the years 1677 to 2262; beyond, the first or the last."""
-    return min(max(time_ns, FIRST_NS), LAST_NS)
 
 
 def freshness_ns(stamp_ns: int, now_ns: int) -> int:
@@ -44,8 +38,8 @@ class Seen:
         self.kind = KINDS.get(mode & 0o170000, OTHER)
         self.mode = mode & 0o7777
         self.size = size
-        self.mtime_ns = _stamp(mtime_ns)
-        self.ctime_ns = _stamp(ctime_ns)
+        self.mtime_ns = mtime_ns
+        self.ctime_ns = ctime_ns
         self.inode = inode
         self.device = device
         self.doubtful = False

@@ -65,6 +65,15 @@ def write_back(fd: int) -> None:
     lib.tbx_file_write_back(fd)
 
 
+def set_time(fd: int, name: bytes, time_ns: int) -> None:
+    """utimensat(2) of a name in the folder open at fd, or of fd itself when it is b"". Follows no link.
+
+    os.utime of a 32-bit Python cannot name times beyond 2038. The file system takes the nearest it has.
+    """
+    seconds, nanoseconds = divmod(time_ns, 10**9)
+    check(lib.tbx_file_set_time(fd, name, seconds, nanoseconds), os.fsdecode(name))
+
+
 def statfs(fd: int) -> FileSystem:
     """fstatfs(2), the identity of the file system that fd is on."""
     out = ffi.new("tbx_filesystem *")

@@ -1,5 +1,7 @@
 """Scan: one directory, read in C into an arena, sorted by name (cnative/src/scan.c)."""
 
+import errno
+import os
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -29,6 +31,17 @@ class Record(NamedTuple):
     ctime_ns: int
     inode: int
     device: int
+
+
+def look(fd: int, name: bytes = b"") -> Record:
+    """A name in the directory open at fd, or fd itself when it is b"". Follows no link. Raises OSError.
+
+    os.stat of a 32-bit Python raises EOVERFLOW for times beyond 2038.
+    """
+    raw = ffi.new("tbx_record *")
+    if check(lib.tbx_record_read(raw, fd, name), os.fsdecode(name)) == 1:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(name))
+    return Record(name, raw.kind, raw.mode, raw.size, raw.mtime_ns, raw.ctime_ns, raw.inode, raw.device)
 
 
 class Listing:
