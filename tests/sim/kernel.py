@@ -189,6 +189,11 @@ class Kernel:
         disk.step(f"stat {show(path)}", False)
         return Stat(self._at(path, dir_fd)[1])
 
+    def look(self, fd: int, name: bytes = b"") -> Record:
+        file = self._file(fd)
+        file.disk.step(f"look {show(name)}", False)
+        return record(name, child(file.inode, name) if name else file.inode)
+
     def fstatvfs(self, descriptor: int) -> SimpleNamespace:
         return SimpleNamespace(f_bavail=0 if self._file(descriptor).disk.full else 1 << 20, f_frsize=4096)
 
@@ -259,13 +264,10 @@ class Kernel:
         file.disk.step("fchmod", True)
         file.disk.set_attributes(file.inode, mode=mode)
 
-    def utime(
-        self, path: Name | int, *, ns: tuple[int, int], dir_fd: int | None = None, follow_symlinks: bool = True
-    ) -> None:
-        file = self._file(path if isinstance(path, int) else dir_fd or 0)
-        file.disk.step(f"utime {path if isinstance(path, int) else show(path)}", True)
-        inode = file.inode if isinstance(path, int) else child(file.inode, os.fsencode(path))
-        file.disk.set_attributes(inode, mtime_ns=ns[1])
+    def set_time(self, fd: int, name: bytes, time_ns: int) -> None:
+        file = self._file(fd)
+        file.disk.step(f"set time {show(name)}", True)
+        file.disk.set_attributes(child(file.inode, name) if name else file.inode, mtime_ns=time_ns)
 
     def fsync(self, descriptor: int) -> None:
         file = self._file(descriptor)
@@ -362,7 +364,7 @@ class Kernel:
     def installed(self) -> Iterator[None]:
         """While this lasts, device/folder.py runs on this kernel."""
         fake: Any = self
-        calls = {"list_directory": self.list_directory, "folder_sums": self.folder_sums}
+        calls = {"list_directory": self.list_directory, "folder_sums": self.folder_sums, "look": self.look}
         with mock.patch.multiple(folder_module, os=fake, posix=fake, **calls):
             yield
 
