@@ -15,6 +15,7 @@ from typing import NamedTuple
 RTMGRP_IPV4_IFADDR = 0x10
 RTMGRP_IPV6_IFADDR = 0x100
 SETTLE_S = 2.0
+FIRST_SETTLE_S = 0.1  # with no address that reaches others there is nothing to lose: the first is taken as it comes
 READ_SIZE = 65536
 
 
@@ -42,11 +43,14 @@ def own_addresses() -> tuple[Own, ...]:
     return tuple(sorted(found))
 
 
+def is_outward(own: Own) -> bool:
+    return not ip_address(own.address).is_loopback
+
+
 def announced(own: Iterable[Own]) -> list[str]:
     """Where others may reach this machine: without loopback, unless there is nothing else."""
-    addresses = [each.address for each in own]
-    outward = [address for address in addresses if not ip_address(address).is_loopback]
-    return outward or addresses
+    every = tuple(own)
+    return [each.address for each in [*filter(is_outward, every)] or every]
 
 
 def nearest(addresses: Iterable[str], own: Iterable[Own]) -> str:
@@ -106,7 +110,8 @@ class AddressWatch:
                 while os.read(self._socket.fileno(), READ_SIZE):
                     pass
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SETTLE_S, self._look)
+            delay_s = SETTLE_S if any(is_outward(each) for each in self._known) else FIRST_SETTLE_S
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._look)
 
     def _look(self) -> None:
         self._timer = None

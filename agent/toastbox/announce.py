@@ -72,6 +72,12 @@ class Presence:
         self._watch.start()
         self._spawn(self._open())
 
+    def tell(self, found: OnFound, lost: OnFound) -> None:
+        """From now on these two are called, as if they had been from the start. Needs one that is called already."""
+        self._on_found, self._on_lost = found, lost
+        for each in self.neighbours.all():
+            found(each)
+
     async def ready(self) -> None:
         """Wait until announced, or in trouble."""
         await asyncio.sleep(0)

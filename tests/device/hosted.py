@@ -12,6 +12,7 @@ from authority import FOLDER, authority
 from toastbox.core.auth import hook_key, sign_hook
 from toastbox.device.hook import Hook
 from toastbox.device.interfaces import Credentials
+from toastbox.device.listener import listen_at
 from toastbox.device.members import Members
 from toastbox.device.tls import peer_context
 
@@ -68,7 +69,9 @@ class Hosted:
             self.members,
             tls=self._tls,
         )
-        return await self.hook.start("127.0.0.1", 0)
+        listening = listen_at("127.0.0.1", 0)
+        await self.hook.start(listening)
+        return int(listening.getsockname()[1])
 
     def _load(self, digest: bytes) -> bytes | None:
         self.on_load()

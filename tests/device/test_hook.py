@@ -287,7 +287,9 @@ def test_every_address_is_listened_on_when_none_is_named():
 
     async def run() -> bool:
         listening = listener.Listener(lambda connection: connection.awrite(b"hello"), None)
-        port = await listening.start("", 0)
+        accepting = listener.listen_at("", 0)
+        port = accepting.getsockname()[1]
+        await listening.start(accepting)
         heard = []
         for host in ("127.0.0.1", "::1"):
             reader, writer = await asyncio.open_connection(host, port)

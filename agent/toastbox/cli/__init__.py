@@ -11,9 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from toastbox.cli.parser import build_parser
 from toastbox.errors import DeviceFailing, DeviceFull, ToastboxError
-from toastbox.output import warn
 
 INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -21,6 +19,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Wrong use of options ends in SystemExit(2), as argparse does."""
+    from toastbox.cli.parser import build_parser
+
     options = build_parser().parse_args(argv)
     module, _, function = options.run.partition(":")
     try:
@@ -40,6 +40,8 @@ def report(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):  # whoever read our output has gone: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    from toastbox.output import warn
+
     known = error if isinstance(error, ToastboxError) else translated(error)
     warn(str(known))
     return known.exit_code

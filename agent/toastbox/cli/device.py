@@ -1,7 +1,6 @@
 """join, agent, sync: what runs on a device."""
 
 import argparse
-import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toastbox import boards
+from toastbox.cli.service import set_up_log
 from toastbox.config import NOTHING, AgentSettings, changed
 from toastbox.device import control
 from toastbox.device.state import Store
@@ -97,7 +97,7 @@ def find_hub(fingerprint: bytes) -> str:
 def agent(options: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C."""
     set_up_log()
-    from toastbox.device.agent import run
+    from toastbox.device.begin import run
 
     with Store.open(options.folder) as store, store.locked(), store.healing():
         settings = settings_of(store, options.board or "", budget_of(options))
@@ -110,14 +110,6 @@ def agent(options: argparse.Namespace) -> int:
             changes["accept_deletes"] = True
         run(store, replace(settings, **changes))
     return 0
-
-
-def set_up_log() -> None:
-    """TOASTBOX_LOG=info: what a run did with its memory, in a line on stderr at its end. Else only what goes wrong."""
-    import logging
-
-    level = os.environ.get("TOASTBOX_LOG", "warning").upper()
-    logging.basicConfig(level=level if level in ("INFO", "DEBUG") else "WARNING", format="%(message)s")
 
 
 def settings_of(store: Store, board: str = "", budget: Mapping[str, int] = NOTHING) -> AgentSettings:

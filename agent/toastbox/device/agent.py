@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from toastbox.config import AgentSettings
 from toastbox.device.control import ControlServer
 from toastbox.device.dirty import Dirty
+from toastbox.device.door import Door
 from toastbox.device.events import EventStream
 from toastbox.device.interfaces import SystemClock
 from toastbox.device.lan import Lan
@@ -34,20 +35,15 @@ STOP_TIMEOUT_S = 1.5
 RESCAN_S = 60.0  # where the watches do not reach
 
 
-def run(store: Store, settings: AgentSettings) -> None:
-    """Keep the folder in step until SIGTERM or SIGINT. Raises what ended it: SafetyRefused, DeviceFailing, ..."""
-    asyncio.run(Agent(store, settings).run())
-
-
 class Agent:
-    """One folder, from start to end."""
+    """One folder, from start to end. door: open already; it is closed with the rest."""
 
-    def __init__(self, store: Store, settings: AgentSettings) -> None:
+    def __init__(self, store: Store, settings: AgentSettings, door: Door) -> None:
         self._store = store
         self._settings = settings
         self._credentials = store.credentials()
         self._report = Report()
-        self._lan = Lan(store, settings, SystemClock(), self.on_head, self._position)
+        self._lan = Lan(store, settings, door, SystemClock(), self.on_head, self._position)
         self._parts = Parts(store, settings, self._lan.source)
         self._engine = self._parts.engine
         self._report = self._engine.report

@@ -13,6 +13,7 @@ Who may ask for what is judged on the head of the request, before its body is re
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
@@ -70,9 +71,9 @@ class Hook:
         self.served_chunks = 0
         self.refused = 0
 
-    async def start(self, host: str, port: int) -> int:
-        """The port that was got; host "" means every address. OSError: it cannot be had."""
-        return await self._listener.start(host, port)
+    async def start(self, listening: socket.socket) -> None:
+        """On a socket of `listen_at`, which is this object's from now on."""
+        await self._listener.start(listening)
 
     async def stop(self) -> None:
         """Afterwards `load` is not called any more."""

@@ -1,19 +1,17 @@
-"""The device on its LAN: announced, listening for the hub's posts and for peers, and asking peers for chunks.
+"""The device on its LAN: listening for the hub's posts and for peers, and asking peers for chunks.
 
-Nothing is imported, opened or announced that the settings do not ask for:
-
-    announce or lan_peers   zeroconf: found by others, finds others
-    lan_peers or webhook    the listener, on the port that is announced and told to the hub
+What the settings do not ask for is neither imported nor opened; device/door.py has opened the port and announced it.
 """
 
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from toastbox import __version__
 from toastbox.config import AgentSettings
+from toastbox.device.door import Door
 from toastbox.device.interfaces import Clock, Credentials, PeerSource
 from toastbox.device.lend import Lender
 from toastbox.device.members import Members
@@ -21,11 +19,9 @@ from toastbox.device.remote import HubClient
 from toastbox.device.state import Store
 from toastbox.errors import ToastboxError
 from toastbox.native.arena import Region
-from toastbox.neighbours import DEVICE, Found, Service, folder_hash
-from toastbox.quantity import parse_address
+from toastbox.neighbours import DEVICE, Found, folder_hash
 
 if TYPE_CHECKING:
-    from toastbox.announce import Presence
     from toastbox.device.hook import Hook
     from toastbox.device.peers import PeerSet
 
@@ -41,6 +37,7 @@ class Lan:
         self,
         store: Store,
         settings: AgentSettings,
+        door: Door,
         clock: Clock,
         hint: Callable[[int, int], None],
         position: Callable[[], tuple[int, int]],
@@ -48,16 +45,14 @@ class Lan:
         self._credentials: Credentials = store.credentials()
         self._store = store
         self._settings = settings
+        self._door = door
         self._hint = hint
         self._position = position
         self._members = Members()
         self._peers = self._make_peers(clock) if settings.lan_peers and settings.announce else None
         self._hook: Hook | None = None
-        self._presence: Presence | None = None
         self._lender: Lender | None = None
-        self._port = 0
         self._refreshing: asyncio.Task[None] | None = None
-        self.trouble = ""
 
     def _make_peers(self, clock: Clock) -> "PeerSet":
         from toastbox.device.peers import PeerSet
@@ -70,47 +65,23 @@ class Lan:
         return self._peers
 
     async def start(self, listings: Region) -> None:
-        """What fails here is told in `trouble`, and the folder is kept in step without it."""
-        try:
-            await self._listen(listings)
-        except OSError as error:
-            self.trouble = f"cannot listen at {self._settings.listen}: {error.strerror}"
-            _log.warning("%s", self.trouble)
-        if self._settings.announce:
-            await self._announce()
+        listening = self._door.take()
+        if listening is not None:
+            await self._serve(listening, listings)
+        self._door.tell(self._found, self._lost)
         self.refresh()
 
-    async def _listen(self, listings: Region) -> None:
-        webhook = self._settings.push == "webhook"
-        if not webhook and self._peers is None:
-            return
+    async def _serve(self, listening: socket.socket, listings: Region) -> None:
         from toastbox.device.hook import Hook
 
         lender = self._lender = Lender(self._store, listings)
         self._hook = Hook(self._credentials, self._hint, self._position, lender.load, self._members)
-        host, port = parse_address(self._settings.listen)
-        self._port = await self._hook.start(host, port)
-
-    async def _announce(self) -> None:
-        from toastbox.announce import Presence
-
-        who = self._credentials
-        offer = Service(
-            DEVICE,
-            str(who.device),
-            self._settings.name or who.name,
-            self._port,
-            (folder_hash(who.folder),),
-            __version__,
-        )
-        self._presence = Presence(offer if self._port else None, self._found, self._lost)
-        await self._presence.start()
+        await self._hook.start(listening)
 
     async def stop(self) -> None:
         if self._refreshing is not None:
             self._refreshing.cancel()
-        if self._presence is not None:
-            await self._presence.stop()
+        await self._door.close()
         if self._hook is not None:
             await self._hook.stop()
         if self._lender is not None:
@@ -148,7 +119,7 @@ class Lan:
         try:
             self._members.update(client.peers())
             if self._settings.push == "webhook":
-                client.put_webhook(self._port, True, NOTIFY_PATH)
+                client.put_webhook(self._door.port, True, NOTIFY_PATH)
         finally:
             client.close()
 
@@ -156,9 +127,9 @@ class Lan:
         """For status."""
         peers = self._peers
         return {
-            "port": self._port,
-            "name": self._presence.name if self._presence else "",
-            "trouble": self.trouble or (self._presence.trouble if self._presence else ""),
+            "port": self._door.port,
+            "name": self._door.name,
+            "trouble": self._door.trouble,
             "peers": len(peers) if peers else 0,
             "fetched_chunks": peers.fetched_chunks if peers else 0,
             "served_chunks": self._hook.served_chunks if self._hook else 0,

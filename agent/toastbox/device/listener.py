@@ -74,6 +74,17 @@ def parse_head(data: bytes) -> Head:
     return Head(method, target, headers, int(length))
 
 
+def listen_at(host: str, port: int) -> socket.socket:
+    """A socket that listens; host "" for every address. OSError: the port is taken, or the address is not ours."""
+    family = socket.AF_INET6 if not host or ":" in host else socket.AF_INET
+    dual = not host and socket.has_dualstack_ipv6()
+    if not host and not dual:
+        family = socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+    listening.setblocking(False)
+    return listening
+
+
 Serve = Callable[["Connection"], Awaitable[None]]
 
 
@@ -148,17 +159,10 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """The port that was got. host: "" for every address. OSError: it is taken, or not ours."""
-        family = socket.AF_INET6 if not host or ":" in host else socket.AF_INET
-        dual = not host and socket.has_dualstack_ipv6()
-        if not host and not dual:
-            family = socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
-        listening.setblocking(False)
+    async def start(self, listening: socket.socket) -> None:
+        """Accept what comes to a socket of `listen_at`, which is this object's from now on."""
         self._socket = listening
         self._start(self._accept(listening))
-        return int(listening.getsockname()[1])
 
     async def stop(self) -> None:
         """End listening and every connection."""
