@@ -108,6 +108,15 @@ int tbx_file_write_back(int fd);
  * machines too; the file system takes the nearest that it has. Links are not followed. */
 int tbx_file_set_time(int fd, const char *name, int64_t seconds, uint32_t nanoseconds);
 
+/* Makes a file in the directory open at fd with this content, time and these permission bits, and closes it; out: what it
+ * then shows. What has the name already is truncated; a link is refused. TBX_ERR_SYSTEM: it may be there in part. */
+int tbx_file_make(tbx_record *out, int fd, const char *name, const uint8_t *data, size_t size, int64_t seconds,
+                  uint32_t nanoseconds, uint32_t mode);
+
+/* Reads a regular file in the directory open at fd, at most capacity bytes, and closes it. out: what it showed before and
+ * after. Bytes read; 0 too for what is no regular file: then out[0] says what it is. A link is refused. */
+int64_t tbx_file_take(tbx_record out[2], int fd, const char *name, uint8_t *buffer, size_t capacity);
+
 /* fstatfs(2). */
 int tbx_filesystem_read(int fd, tbx_filesystem *out);
 

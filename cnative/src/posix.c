@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -76,6 +77,103 @@ int tbx_file_set_time(int fd, const char *name, int64_t seconds, uint32_t nanose
     const int itself = name[0] == 0;
 
     return checked(syscall(SYS_SET_TIME, fd, itself ? NULL : name, times, itself ? 0 : AT_SYMLINK_NOFOLLOW));
+}
+
+/* Closes without losing what errno says. */
+static int closed(int file, int result)
+{
+    const int number = errno;
+
+    close(file);
+    errno = number;
+    return result;
+}
+
+static int write_all(int file, const uint8_t *data, size_t size)
+{
+    while (size > 0) {
+        const ssize_t written = write(file, data, size);
+        if (written < 0) {
+            return TBX_ERR_SYSTEM;
+        }
+        data += written;
+        size -= (size_t)written;
+    }
+    return TBX_OK;
+}
+
+/* What an open file shows; it cannot be gone. */
+static int look(tbx_record *out, int file)
+{
+    return tbx_record_read(out, file, "") == 0 ? TBX_OK : TBX_ERR_SYSTEM;
+}
+
+static int finish(tbx_record *out, int file, int64_t seconds, uint32_t nanoseconds, uint32_t mode)
+{
+    if (tbx_file_set_time(file, "", seconds, nanoseconds) < 0 || look(out, file) < 0) {
+        return TBX_ERR_SYSTEM;
+    }
+    if ((out->mode & 07777) == mode) {
+        return TBX_OK;
+    }
+    if (fchmod(file, mode) < 0 && errno != EPERM) { /* FAT has one mode for all files */
+        return TBX_ERR_SYSTEM;
+    }
+    return look(out, file);
+}
+
+int tbx_file_make(tbx_record *out, int fd, const char *name, const uint8_t *data, size_t size, int64_t seconds,
+                  uint32_t nanoseconds, uint32_t mode)
+{
+    const int file = openat(fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+
+    if (file < 0) {
+        return TBX_ERR_SYSTEM;
+    }
+    if (write_all(file, data, size) < 0) {
+        return closed(file, TBX_ERR_SYSTEM);
+    }
+    return closed(file, finish(out, file, seconds, nanoseconds, mode));
+}
+
+/* As much of a file as there is and fits; negative with errno. */
+static int64_t read_all(int file, uint8_t *buffer, size_t capacity)
+{
+    size_t got = 0;
+
+    while (got < capacity) {
+        const ssize_t piece = read(file, buffer + got, capacity - got);
+        if (piece < 0) {
+            return TBX_ERR_SYSTEM;
+        }
+        if (piece == 0) {
+            break;
+        }
+        got += (size_t)piece;
+    }
+    return (int64_t)got;
+}
+
+int64_t tbx_file_take(tbx_record out[2], int fd, const char *name, uint8_t *buffer, size_t capacity)
+{
+    const int file = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int64_t got = 0;
+
+    if (file < 0) {
+        return TBX_ERR_SYSTEM;
+    }
+    if (look(&out[0], file) < 0) {
+        return closed(file, TBX_ERR_SYSTEM);
+    }
+    out[1] = out[0];
+    if (out[0].kind == TBX_FILE) {
+        got = read_all(file, buffer, capacity);
+        if (got < 0 || look(&out[1], file) < 0) {
+            return closed(file, TBX_ERR_SYSTEM);
+        }
+    }
+    closed(file, 0);
+    return got;
 }
 
 int tbx_filesystem_read(int fd, tbx_filesystem *out)

@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 
 from toastbox.device.agent import RESCAN_S, Agent
+from toastbox.device.interfaces import SystemClock
+from toastbox.device.settle import Rush
 
 
 class NotedLoop:
@@ -20,6 +22,7 @@ def agent_with(watcher: object) -> tuple[Agent, NotedLoop, list[object]]:
     agent = Agent.__new__(Agent)
     loop, ends = NotedLoop(), []
     agent._loop, agent._watcher, agent._rescan, agent._timer = loop, watcher, None, None  # type: ignore[assignment]
+    agent._rush, agent._parts = Rush(), SimpleNamespace(clock=SystemClock())  # type: ignore[assignment]
     agent._end = ends.append  # type: ignore[method-assign]
     return agent, loop, ends
 

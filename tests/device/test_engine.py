@@ -49,6 +49,21 @@ def test_large_rename_moves_no_content(trio: Trio) -> None:
     assert (b.root / "moved").stat().st_ino == inode
 
 
+def test_in_a_folder_that_is_not_there_nothing_is_looked_for(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, b = trio
+    for number in range(100):
+        a.write(f"d/{number}", b"%d" % number)
+    a.write("z", b"1")
+    assert a.sync()
+    looks: list[bytes] = []
+    lstat = b.folder.lstat
+    monkeypatch.setattr(b.folder, "lstat", lambda path: looks.append(path) or lstat(path))
+    assert b.sync()
+    assert a.tree() == b.tree()
+    assert looks.count(b"d/7") == 1  # after it was published
+    assert looks.count(b"z") == 2
+
+
 def test_renamed_folder_moves_its_files(trio: Trio) -> None:
     _, a, b = trio
     for number in range(20):

@@ -1,6 +1,17 @@
 """When changes are due: a table of times, no kernel."""
 
-from toastbox.device.settle import MAX_PENDING, QUIET_MAX_S, QUIET_S, SETTLE_MAX_S, SETTLE_S, Settle
+from toastbox.device.settle import (
+    MAX_PENDING,
+    QUIET_MAX_S,
+    QUIET_S,
+    RUSH_GAP_S,
+    RUSH_PAUSE_S,
+    RUSH_READS,
+    SETTLE_MAX_S,
+    SETTLE_S,
+    Rush,
+    Settle,
+)
 
 
 def test_steps_of_one_save_come_together():
@@ -85,3 +96,12 @@ def test_everything_swallows_single_paths():
     settle.everything(0)
     assert settle.take(1).everything
     assert settle.due_s() is None
+
+
+def test_a_save_now_and_then_is_read_at_once_and_a_rush_in_lots():
+    rush = Rush()
+    assert not any(rush.goes_on(10 + second) for second in range(100))
+    times = [200 + RUSH_GAP_S / 2 * number for number in range(RUSH_READS + 5)]
+    assert [rush.goes_on(time_s) for time_s in times] == [False] * RUSH_READS + [True] * 5
+    assert rush.goes_on(times[-1] + RUSH_PAUSE_S)
+    assert not rush.goes_on(times[-1] + RUSH_PAUSE_S + RUSH_GAP_S)

@@ -13,7 +13,7 @@ import pytest
 from toastbox.errors import ArenaFull
 from toastbox.native import posix
 from toastbox.native.arena import Arena
-from toastbox.native.scan import FILE, FOLDER, LINK, OTHER, Record, list_directory, look
+from toastbox.native.scan import FILE, FOLDER, LINK, OTHER, Record, list_directory, look, make_file, take_file
 
 
 @pytest.fixture
@@ -88,6 +88,60 @@ def test_look_follows_no_link_and_says_what_is_missing(tmp_path: Path, directory
         look(directory, b"nowhere")
     with pytest.raises(OSError, match="Bad file descriptor"):
         look(-1, b"")
+
+
+@pytest.mark.parametrize("size", [0, 1, 200_000])
+def test_file_is_made_in_one_call(tmp_path: Path, directory: int, size: int) -> None:
+    content = random.Random(size).randbytes(size)
+    (tmp_path / "x").write_bytes(bytes(300_000))
+    old = os.umask(0o077)
+    try:
+        made = make_file(directory, b"x", memoryview(content), 1_234_567_890_123, 0o755)
+        new = make_file(directory, b"y", content, 5, 0o644)
+    finally:
+        os.umask(old)
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes() == content
+    assert made == expected(directory, b"x", FILE) and new == expected(directory, b"y", FILE)
+    assert (made.mtime_ns, made.mode & 0o7777, new.mode & 0o7777) == (1_234_567_890_123, 0o755, 0o644)
+
+
+def test_file_is_made_through_no_link(tmp_path: Path, directory: int) -> None:
+    (tmp_path / "link").symlink_to("x")
+    (tmp_path / "x").write_bytes(b"kept")
+    with pytest.raises(OSError, match="link"):
+        make_file(directory, b"link", b"1", 0, 0o644)
+    with pytest.raises(OSError, match="link"):
+        take_file(directory, b"link", memoryview(bytearray(10)))
+    assert (tmp_path / "x").read_bytes() == b"kept"
+
+
+def test_full_disk_is_said() -> None:
+    fd = os.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            make_file(fd, b"full", b"1", 0, 0o666)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 5000])
+def test_file_is_read_in_one_call_as_far_as_it_fits(tmp_path: Path, directory: int, size: int) -> None:
+    content = random.Random(size).randbytes(size)
+    (tmp_path / "x").write_bytes(content)
+    buffer = memoryview(bytearray(100))
+    got, before, after = take_file(directory, b"x", buffer)
+    assert (got, bytes(buffer[:got])) == (min(size, 100), content[:100])
+    assert before == after == expected(directory, b"x", FILE)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path, directory: int) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, kind in ((b"pipe", OTHER), (b"folder", FOLDER)):
+        got, before, after = take_file(directory, name, memoryview(bytearray(10)))
+        assert (got, before.kind) == (0, kind) and before == after
+    with pytest.raises(FileNotFoundError, match="missing"):
+        take_file(directory, b"missing", memoryview(bytearray(10)))
 
 
 def test_names_of_any_bytes_come_in_byte_order(tmp_path: Path, directory: int) -> None:

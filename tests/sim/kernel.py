@@ -269,6 +269,30 @@ class Kernel:
         file.disk.step(f"set time {show(name)}", True)
         file.disk.set_attributes(child(file.inode, name) if name else file.inode, mtime_ns=time_ns)
 
+    def make_file(self, fd: int, name: bytes, data: bytes | memoryview, time_ns: int, mode: int) -> Record:
+        file = self.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, mode, dir_fd=fd)
+        try:
+            self.ftruncate(file, 0)
+            self.pwrite(file, data, 0)
+            self.set_time(file, b"", time_ns)
+            if self.look(file).mode & 0o7777 != mode:
+                self.fchmod(file, mode)
+            return self.look(file)._replace(name=name)
+        finally:
+            self._open.pop(file, None)
+
+    def take_file(self, fd: int, name: bytes, buffer: memoryview) -> tuple[int, Record, Record]:
+        file = self.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=fd)
+        try:
+            before = self.look(file)
+            if self._file(file).inode.kind != FILE:
+                return 0, before, before
+            data = self.pread(file, len(buffer), 0)
+            buffer[: len(data)] = data
+            return len(data), before, self.look(file)
+        finally:
+            self._open.pop(file, None)
+
     def fsync(self, descriptor: int) -> None:
         file = self._file(descriptor)
         file.disk.step("fsync", True)
@@ -364,7 +388,9 @@ class Kernel:
     def installed(self) -> Iterator[None]:
         """While this lasts, device/folder.py runs on this kernel."""
         fake: Any = self
-        calls = {"list_directory": self.list_directory, "folder_sums": self.folder_sums, "look": self.look}
+        calls = {
+            name: getattr(self, name) for name in ("list_directory", "folder_sums", "look", "make_file", "take_file")
+        }
         with mock.patch.multiple(folder_module, os=fake, posix=fake, **calls):
             yield
 

@@ -23,6 +23,7 @@ from toastbox.device.lan import Lan
 from toastbox.device.memory import log_memory, memory_figures
 from toastbox.device.parts import Parts
 from toastbox.device.report import Report
+from toastbox.device.settle import RUSH_PAUSE_S, Rush
 from toastbox.device.state import Store
 from toastbox.device.watch import Watcher
 from toastbox.device.worker import Worker
@@ -51,6 +52,8 @@ class Agent:
         self._watcher = Watcher(str(store.folder), self._parts.clock, self._engine.is_ignored_folder)
         self._timer: asyncio.TimerHandle | None = None
         self._rescan: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None  # until the watcher is read again
+        self._rush = Rush()
 
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -152,11 +155,11 @@ class Agent:
 
     def _watch(self) -> None:
         if self._watcher.fd >= 0:
-            self._loop.add_reader(self._watcher.fd, self._on_watch)
+            self._listen()
         self._plan_rescan()
 
     def _unwatch(self) -> None:
-        for timer in (self._timer, self._rescan):
+        for timer in (self._timer, self._rescan, self._pause):
             if timer is not None:
                 timer.cancel()
         if self._watcher.fd >= 0:
@@ -171,6 +174,12 @@ class Agent:
             return
         self._plan_rescan()
         self._look()
+        if self._rush.goes_on(self._parts.clock.monotonic_s()):
+            self._loop.remove_reader(self._watcher.fd)
+            self._pause = self._loop.call_later(RUSH_PAUSE_S, self._listen)
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._watcher.fd, self._on_watch)
 
     def _look(self) -> None:
         """Hand over what has settled, and come back when more will have."""

@@ -21,7 +21,7 @@ from toastbox.device.seen import Seen, unreadable
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena, Region
-from toastbox.native.scan import Listing, Record, list_directory, look
+from toastbox.native.scan import Listing, Record, list_directory, look, make_file, take_file
 from toastbox.native.sums import Sum, folder_sums
 
 STATE_NAME = b".toastbox"
@@ -180,6 +180,12 @@ class Folder:
         parent, leaf = self._parent(path)
         return os.readlink(leaf, dir_fd=parent)
 
+    def take_file(self, path: bytes, buffer: memoryview) -> tuple[int, Seen, Seen]:
+        """Read a file in one call, as far as it fits: (bytes, how it looked before, and after). Raises OSError."""
+        parent, leaf = self._parent(path)
+        got, before, after = take_file(parent, leaf, buffer)
+        return got, self._seen(path, before), self._seen(path, after)
+
     # --- reading and writing by descriptor (methods, so that a simulated folder can stand in)
 
     def read_into(self, descriptor: int, buffer: memoryview) -> int:
@@ -220,6 +226,10 @@ class Folder:
         with suppress(PermissionError):  # FAT has one mode for all files
             os.fchmod(descriptor, mode)
         return self._seen(b"", look(descriptor))
+
+    def stage_whole(self, name: str, data: bytes | memoryview, mtime_ns: int, mode: int) -> Seen:
+        """Stage a file in one call; how it looks. OSError: it may be there in part."""
+        return self._seen(b"", make_file(self._stage, os.fsencode(name), data, mtime_ns, mode))
 
     def stage_link(self, name: str, target: bytes, mtime_ns: int) -> Seen:
         """Stage a symbolic link; how it looks."""

@@ -49,6 +49,7 @@ CREATE TABLE piece(prefix INTEGER, entry INTEGER, PRIMARY KEY(prefix, entry)) WI
 CREATE TABLE intent(batch INTEGER, staged BLOB, inode INTEGER, record BLOB, expected BLOB);
 CREATE TABLE held(key BLOB PRIMARY KEY, reason TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 """
+LOOKUP = 256  # chunks looked for by one query
 CHECKPOINT_PAGES = 2000  # of 4 KiB: a page changed often is written to its place once in so many
 COLUMNS = "key, kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, id"
 INSERT = (
@@ -456,6 +457,22 @@ class Index:
             place = Places(self.chunks_of(columns[6])).find(digest)
             if place is not None:
                 yield Row(columns), *place
+
+    def unknown(self, digests: list[bytes]) -> set[bytes]:
+        """Those of these chunks that no file here has, for certain: `holders` would say none."""
+        unknown: set[bytes] = set()
+        for at in range(0, len(digests), LOOKUP):
+            prefixes = {prefix_of(digest): digest for digest in digests[at : at + LOOKUP]}
+            marks = ",".join("?" * len(prefixes))
+            found = self._db.execute(
+                f"SELECT prefix FROM entry WHERE prefix IN ({marks}) AND prefix != 0"
+                f" UNION SELECT prefix FROM piece WHERE prefix IN ({marks})",
+                (*prefixes, *prefixes),
+            )
+            for (prefix,) in found:
+                del prefixes[prefix]
+            unknown.update(prefixes.values())
+        return unknown
 
     # --- intents and held entries
 

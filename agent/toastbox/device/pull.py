@@ -15,7 +15,7 @@ from toastbox.core import wire
 from toastbox.core.content import content_id
 from toastbox.core.entry import DELETED, FOLDER, Entry
 from toastbox.core.errors import WireError
-from toastbox.core.names import key_of
+from toastbox.core.names import key_of, parent_of
 from toastbox.core.plan import Item, Plan, plan
 from toastbox.core.splice import apply_splice
 from toastbox.device.dirty import Dirty
@@ -95,6 +95,7 @@ class Puller:
         self._ignored = ignored
         self._answer = b""
         self._waiting: list[Batch] = []  # begun and not published yet
+        self._looked_in, self._is_there = b"", True  # the folder of the path that was looked at last
 
     def pull(self) -> None:
         """Apply every page after the cursor. Raises EpochChanged and what the hub, the disk or a peer makes it.
@@ -204,19 +205,24 @@ class Puller:
     def _begin(self, entries: list[Entry], cursor: int) -> Batch:
         """Look at the paths, decide, and begin to stage (local chunks are copied, the others asked for)."""
         batch = Batch(cursor)
-        for entry in entries:
-            item = self._observe(entry, batch.seen)
-            if item is not None:
-                batch.items.append(item)
-        batch.steps = plan(batch.items, self._device_name)
+        with self._index.joined():  # one look into the database for all of it
+            self._looked_in, self._is_there = b"", True
+            for entry in entries:
+                item = self._observe(entry, batch.seen)
+                if item is not None:
+                    batch.items.append(item)
+            batch.steps = plan(batch.items, self._device_name)
+            self._decided(batch)
+            wanted = [(entry, batch.seen.get(entry.path)) for entry in batch.steps.stage]
+            batch.targets = self._receiver.begin(wanted)
+        self._waiting.append(batch)
+        return batch
+
+    def _decided(self, batch: Batch) -> None:
         if self._sends_only:
             batch.steps = _leaving_files_alone(batch.items, batch.steps)
             self._forget_deleted(batch.items)
         self._keep(batch.steps)
-        wanted = [(entry, batch.seen.get(entry.path)) for entry in batch.steps.stage]
-        batch.targets = self._receiver.begin(wanted)
-        self._waiting.append(batch)
-        return batch
 
     def _supersede(self, entry: Entry) -> None:
         """An older entry that was held back at this path must never be applied any more."""
@@ -240,7 +246,7 @@ class Puller:
             self._index.unhold(key)
             self._hold_if_used(entry)
             return None
-        found = self._folder.lstat(entry.path)
+        found = self._look(entry.path)
         known = found is None or (row is not None and row.signature == found.signature and row.entry.kind == found.kind)
         if not known:
             found = self._settled(entry.path)
@@ -253,6 +259,14 @@ class Puller:
         seen[entry.path] = found
         sizes = () if found.doubtful else (entry.size, base.size if base else -1)
         return Item(entry, base, base if known else self._reader.entry(found, sizes))
+
+    def _look(self, path: bytes) -> Seen | None:
+        """What is at a path. In a folder that is not there yet nothing is looked for, name by name."""
+        parent = parent_of(path)
+        if parent != self._looked_in:
+            self._looked_in = parent
+            self._is_there = not parent or self._folder.lstat(parent) is not None
+        return self._folder.lstat(path) if self._is_there else None
 
     def _settled(self, path: bytes) -> Seen | None:
         """What is at a path that will be read, after its time has passed in which another edit could look the same.

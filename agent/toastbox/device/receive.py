@@ -11,7 +11,7 @@ import hashlib
 from collections import OrderedDict
 
 from toastbox.core.content import list_of
-from toastbox.core.entry import LINK, Entry
+from toastbox.core.entry import FILE, LINK, Entry
 from toastbox.device.ahead import Ahead
 from toastbox.device.folder import Folder, with_executable
 from toastbox.device.index import Index
@@ -73,6 +73,7 @@ class Receiver:
         self._open: OrderedDict[str, int] = OrderedDict()
         self._source: tuple[bytes, int] = (b"", -1)
         self._near: tuple[bytes, Places] = (b"", Places(b""))
+        self._unknown: set[bytes] = set()  # chunks of this batch that no file here has
         self._needs: dict[bytes, Need] = {}
         self._needed_bytes = 0
 
@@ -83,6 +84,8 @@ class Receiver:
         """
         targets: list[Target] = []
         try:
+            single = [entry.content for entry, _ in wanted if entry.kind == FILE and 0 < entry.size <= CHUNK_MAX]
+            self._unknown = self._index.unknown(single)
             for entry, seen in wanted:
                 target = self._target(entry, seen)
                 targets.append(target)
@@ -195,6 +198,8 @@ class Receiver:
             place = places.find(digest)
             if place and self._copy_from(path, place[0], target, offset, digest, size):
                 return True
+        if digest in self._unknown:
+            return False
         for row, at, _ in self._index.holders(digest):
             if self._copy_from(row.entry.path, at, target, offset, digest, size):
                 self._near = row.entry.path, Places(self._index.list_of(row))
@@ -271,6 +276,9 @@ class Receiver:
     def _write(self, target: Target, offset: int, data: bytes | memoryview) -> None:
         if target.failed:
             return
+        if len(data) == target.entry.size and not target.name.startswith(PARTIAL):
+            self._write_whole(target, data)
+            return
         try:
             descriptor = self._descriptor(target)
             done = 0
@@ -284,6 +292,14 @@ class Receiver:
             self._fail(target, error)
             return
         self._arrived(target)
+
+    def _write_whole(self, target: Target, data: bytes | memoryview) -> None:
+        """A file of one chunk, in one call."""
+        try:
+            target.seen = self._folder.stage_whole(target.name, data, target.entry.mtime_ns, target.mode)
+            target.complete = True
+        except OSError as error:
+            self._fail(target, error)
 
     def _arrived(self, target: Target) -> None:
         target.left -= 1
@@ -331,6 +347,7 @@ class Receiver:
         self._open.clear()
         self._close_source()
         self._near = (b"", Places(b""))
+        self._unknown = set()
         self._needs.clear()
         self._needed_bytes = 0
 

@@ -152,6 +152,9 @@ class Sender:
 
     def add_file(self, proposal: Proposal, wanted: Callable[[Proposal], bool]) -> None:
         """Read a file, fill in its content and propose it if it is wanted then. Raises FileChanged, OSError."""
+        if proposal.seen is not None and proposal.seen.size < CHUNK_MIN:
+            self._add_small(proposal, wanted)
+            return
         window, kept = self._window, len(self._window.parts)
         descriptor = self._folder.open(proposal.entry.path)
         propose = False
@@ -164,6 +167,27 @@ class Sender:
                 del window.parts[kept:]
         if propose:
             self.add(proposal)
+
+    def _add_small(self, proposal: Proposal, wanted: Callable[[Proposal], bool]) -> None:
+        """The same for a file of at most one chunk: one call, and nothing to be cut."""
+        if self._window.room < CHUNK_MIN:
+            self._turn()
+        window = self._window
+        start, kept = window.used, len(window.parts)
+        room = window.buffer[start : start + CHUNK_MIN]
+        size, before, after = self._folder.take_file(proposal.entry.path, room)
+        if before.kind != FILE or after.signature != before.signature or size != before.size or size == CHUNK_MIN:
+            raise FileChanged
+        chunks = bytearray()
+        if size:
+            self._known = Places(proposal.base_chunks)
+            self._take(window, start, start + size, chunks)
+        self._fill_in(proposal, after, bytes(chunks))
+        if not wanted(proposal):
+            del window.parts[kept:]
+            return
+        window.used = start + size
+        self.add(proposal)
 
     def _read_whole(self, descriptor: int, proposal: Proposal) -> None:
         before = self._folder.fstat(descriptor, proposal.entry.path)
@@ -178,10 +202,13 @@ class Sender:
         size = sum(int.from_bytes(chunks[at : at + 4], "little") for at in range(32, len(chunks), 36))
         if after.signature != before.signature or size != before.size:
             raise FileChanged
+        self._fill_in(proposal, after, chunks)
+
+    def _fill_in(self, proposal: Proposal, after: Seen, chunks: bytes) -> None:
         entry = proposal.entry
         entry.flags = after.flags
         entry.size, entry.mtime_ns = after.size, after.mtime_ns
-        entry.content = content_id(chunks, size)
+        entry.content = content_id(chunks, after.size)
         entry.chunks = chunks if len(chunks) > 36 else b""
         proposal.seen = after
 

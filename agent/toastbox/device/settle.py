@@ -15,6 +15,9 @@ SETTLE_S = 0.005
 SETTLE_MAX_S = 0.05
 QUIET_S = 1.0
 QUIET_MAX_S = 10.0
+RUSH_READS = 16
+RUSH_GAP_S = 0.05
+RUSH_PAUSE_S = 0.02  # the kernel's queue has room for 16,384 events, of a rush that is taken in fifty times a second
 MAX_PENDING = 4096
 
 
@@ -96,3 +99,20 @@ class Settle:
         folders = dict.fromkeys((parent_of(path) for path in self._ready.paths), True)
         self._ready.everything = b"" in folders or len(folders) > MAX_PENDING // 2
         self._ready.paths = {} if self._ready.everything else folders
+
+
+class Rush:
+    """Whether events come without pause, as when thousands of files are published: then they are read in lots.
+
+    To wake for each of them would take the interpreter's lock from those who do the work.
+    """
+
+    def __init__(self) -> None:
+        self._reads = 0
+        self._last_s = 0.0
+
+    def goes_on(self, now_s: float) -> bool:
+        """Called for each read: whether to wait before the next one."""
+        self._reads = self._reads + 1 if now_s - self._last_s < RUSH_GAP_S else 0
+        self._last_s = now_s
+        return self._reads >= RUSH_READS

@@ -4,10 +4,11 @@ import errno
 import os
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from toastbox._native import ffi, lib
 from toastbox.native.arena import Arena, Region
+from toastbox.native.chunker import Buffer
 from toastbox.native.status import check
 
 FILE: int = lib.TBX_FILE
@@ -41,6 +42,34 @@ def look(fd: int, name: bytes = b"") -> Record:
     raw = ffi.new("tbx_record *")
     if check(lib.tbx_record_read(raw, fd, name), os.fsdecode(name)) == 1:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(name))
+    return _record(name, raw)
+
+
+def make_file(fd: int, name: bytes, data: Buffer, time_ns: int, mode: int) -> Record:
+    """A file in the directory open at fd with this content, time and permission bits, closed again; how it looks.
+
+    What has the name already is truncated; a link is refused. OSError: it may be there in part.
+    """
+    raw = ffi.new("tbx_record *")
+    seconds, nanoseconds = divmod(time_ns, 10**9)
+    with ffi.from_buffer("uint8_t[]", data) as content:
+        result = lib.tbx_file_make(raw, fd, name, content, len(content), seconds, nanoseconds, mode)
+        check(result, os.fsdecode(name))
+    return _record(name, raw)
+
+
+def take_file(fd: int, name: bytes, buffer: memoryview) -> tuple[int, Record, Record]:
+    """Read a file into a buffer, as far as it fits: (bytes read, how it looked before, and after).
+
+    Of what is no regular file nothing is read; its kind says so. A link is refused. Raises OSError.
+    """
+    raw = ffi.new("tbx_record[2]")
+    with ffi.from_buffer("uint8_t[]", buffer, require_writable=True) as room:
+        got = check(lib.tbx_file_take(raw, fd, name, room, len(room)), os.fsdecode(name))
+    return got, _record(name, raw[0]), _record(name, raw[1])
+
+
+def _record(name: bytes, raw: Any) -> Record:
     return Record(name, raw.kind, raw.mode, raw.size, raw.mtime_ns, raw.ctime_ns, raw.inode, raw.device)
 
 
