@@ -12,7 +12,8 @@ from toastbox.core.diff import Signature
 from toastbox.core.entry import FILE, FOLDER, LINK, Entry
 from toastbox.core.names import key_of, parent_of
 from toastbox.device import folder_sums
-from toastbox.device.index import NO_SIGNATURE, Index
+from toastbox.device.index import Index
+from toastbox.device.row import NO_SIGNATURE
 
 PATHS = [b"a", b"a/b", b"a/b/c", b"a/x", b"a.b", b"z", b"z/y"]
 paths = st.sampled_from(PATHS)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from local import LocalDevice, LocalHub
-from toastbox.device.index import Row
 from toastbox.device.push import Pusher
+from toastbox.device.row import Row
 from toastbox.device.seen import Seen
 
 FILES = 3000

@@ -25,10 +25,11 @@ from typing import Any
 from toastbox.core.content import list_of
 from toastbox.core.diff import Signature
 from toastbox.core.entry import FILE, FOLDER, Entry
-from toastbox.core.names import children_range, key_of, path_of
+from toastbox.core.names import children_range, key_of
 from toastbox.device import folder_sums
 from toastbox.device.folder_sums import FolderSums
 from toastbox.device.places import Places
+from toastbox.device.row import COLUMNS, Row, prefix_of
 from toastbox.device.storage import storage_errors
 from toastbox.errors import WrongUse
 
@@ -51,7 +52,6 @@ CREATE TABLE held(key BLOB PRIMARY KEY, reason TEXT NOT NULL, record BLOB NOT NU
 """
 LOOKUP = 256  # chunks looked for by one query
 CHECKPOINT_PAGES = 2000  # of 4 KiB: a page changed often is written to its place once in so many
-COLUMNS = "key, kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, id"
 INSERT = (
     "INSERT INTO entry(kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, prefix, key)"
     " VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(key) DO NOTHING"
@@ -60,31 +60,6 @@ UPDATE = (
     "UPDATE entry SET kind=?, flags=?, seq=?, mtime_ns=?, size=?, content=?, inode=?, sig_size=?, sig_mtime=?,"
     " sig_ctime=?, prefix=? WHERE key=?"
 )
-NO_SIGNATURE = Signature(0, 0, 0, 0)
-UNSEEN = Signature(0, -1, 0, 0)  # as none; and what the row says was never here: it may be replaced, not deleted
-
-
-def prefix_of(digest: bytes) -> int:
-    """First 8 bytes of a hash as SQLite's signed integer; never 0, which marks rows without content."""
-    return int.from_bytes(digest[:8], "big", signed=True) or 1
-
-
-class Row:
-    """One entry of the index with the signature of the file it was equal to."""
-
-    __slots__ = ("entry", "id", "key", "signature")
-
-    def __init__(self, columns: tuple[bytes, int, int, int, int, int, bytes, int, int, int, int, int]) -> None:
-        key, kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, row_id = columns
-        self.key = key
-        self.id = row_id
-        self.entry = Entry(path_of(key), kind, flags, seq, mtime_ns, size, content)
-        self.signature = Signature(inode, sig_size, sig_mtime, sig_ctime)
-
-    @property
-    def racy(self) -> bool:
-        """Whether the signature proves nothing: the file must be read to know what it holds."""
-        return self.signature.inode == 0
 
 
 class Index:

@@ -17,10 +17,11 @@ from toastbox.core.names import key_of, why_bad
 from toastbox.core.plan import Item, Plan, plan
 from toastbox.device.engine import IGNORE_FILE, MAX_IGNORE, RECEIVE_ONLY, SEND_ONLY
 from toastbox.device.folder import Folder
-from toastbox.device.index import Index, Row
+from toastbox.device.index import Index
 from toastbox.device.interfaces import Remote
 from toastbox.device.pull import PAGE_BYTES, PAGE_ENTRIES
 from toastbox.device.reading import Reader
+from toastbox.device.row import Row
 from toastbox.device.seen import OTHER, Seen
 from toastbox.errors import EpochChanged
 

@@ -19,9 +19,10 @@ from toastbox.core.entry import DELETED, EXECUTABLE, FILE, FOLDER, LINK, Entry
 from toastbox.core.names import conflict_path, key_of, parent_of
 from toastbox.core.plan import Plan
 from toastbox.device.folder import Folder, gone_name
-from toastbox.device.index import NO_SIGNATURE, Index
+from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock
 from toastbox.device.receive import PARTIAL, Target
+from toastbox.device.row import NO_SIGNATURE
 from toastbox.device.seen import Seen, freshness_ns
 from toastbox.device.storage import NO_ROOM
 from toastbox.errors import DeviceFailing

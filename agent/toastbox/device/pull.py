@@ -20,12 +20,13 @@ from toastbox.core.plan import Item, Plan, plan
 from toastbox.core.splice import apply_splice
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
-from toastbox.device.index import NO_SIGNATURE, UNSEEN, Index
+from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock, Remote
 from toastbox.device.publish import Publisher, record_of
 from toastbox.device.reading import Reader
 from toastbox.device.receive import Receiver, Target
 from toastbox.device.report import Report
+from toastbox.device.row import NO_SIGNATURE, UNSEEN
 from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import Background
 from toastbox.errors import HostilePeer

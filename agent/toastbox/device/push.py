@@ -16,10 +16,11 @@ from toastbox.core.guard import too_many_deletes
 from toastbox.core.names import key_of, parent_of, path_of, why_bad
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
-from toastbox.device.index import UNSEEN, Index, Row
+from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock
 from toastbox.device.reading import Reader, fail_on_io
 from toastbox.device.report import Report
+from toastbox.device.row import UNSEEN, Row
 from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import CHUNK_MAX, FileChanged, Proposal, Sender
 from toastbox.errors import SafetyRefused

@@ -9,10 +9,11 @@ from toastbox.core import apply, wire
 from toastbox.core.entry import FOLDER, Entry
 from toastbox.core.names import conflict_path, key_of
 from toastbox.device.folder import Folder, gone_name
-from toastbox.device.index import NO_SIGNATURE, Index
+from toastbox.device.index import Index
 from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected, unpack_inode
 from toastbox.device.reading import fail_on_io
 from toastbox.device.receive import PARTIAL
+from toastbox.device.row import NO_SIGNATURE
 from toastbox.device.seen import Seen
 from toastbox.device.storage import NO_ROOM
 from toastbox.errors import DeviceFull
