@@ -8,6 +8,7 @@ line come after, by `dataclasses.replace`.
 
 import dataclasses
 import os
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -228,13 +229,13 @@ def load_agent(path: Path, defaults: Mapping[str, Any] = NOTHING) -> AgentSettin
 def with_board(settings: AgentSettings, path: Path) -> AgentSettings:
     """What the board's console wrote goes before these settings. path: of the same form, need not be there."""
     try:
-        named = tomllib.loads(path.read_text())
+        text = _read_file(path)
+        said = parse(AgentSettings, text)
+        return dataclasses.replace(settings, **{name: getattr(said, name) for name in _document(text)})
     except FileNotFoundError:
         return settings
     except (OSError, ValueError) as error:
         raise WrongUse(f"{path} cannot be read ({error}): remove it, and set it again at the console") from error
-    said = _load(AgentSettings, path, NOTHING)
-    return dataclasses.replace(settings, **{name: getattr(said, name) for name in named})
 
 
 def load_hub(path: Path) -> HubSettings:
@@ -276,26 +277,38 @@ def write_example(path: Path, table: type) -> None:
 
 def _load(table: type[T], path: Path, defaults: Mapping[str, Any]) -> T:
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE + 1)
+        return parse(table, _read_file(path), defaults)
     except FileNotFoundError:
         return table(**defaults)
     except OSError as error:
         raise WrongUse(f"{path} cannot be read: {error.strerror}") from error
-    if len(text) > MAX_FILE:
-        raise WrongUse(f"{path} is longer than {MAX_FILE} bytes: it is no settings file")
-    try:
-        return parse(table, text.decode(), defaults)
     except ValueError as error:
         raise WrongUse(f"{path}: {error}") from error
 
 
+def _read_file(path: Path) -> str:
+    """A settings file whole. ValueError: it is none. Nothing waits for the other end of a pipe in its place."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no file but a device or a pipe")
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise ValueError(f"longer than {MAX_FILE} bytes: it is no settings file")
+    return data.decode()
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply: it is no settings file") from None
+
+
 def parse(table: type[T], text: str, defaults: Mapping[str, Any] = NOTHING) -> T:
     """A table of settings from TOML, defaults where it is silent. ValueError: names the key and what it may be."""
-    document = tomllib.loads(text)
     fields = {field.name: field for field in dataclasses.fields(table)}  # type: ignore[arg-type]
     values = dict(defaults)
-    for key, value in document.items():
+    for key, value in _document(text).items():
         if key not in fields:
             raise ValueError(f"there is no setting {key!r}; the settings are {', '.join(fields)}")
         kind: Kind = fields[key].metadata["kind"]

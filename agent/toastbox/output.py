@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,8 +38,9 @@ def say_json(value: Any) -> None:
 
 
 def warn(text: str) -> None:
-    """One line to the person, not part of the result."""
-    print(f"toastbox: {printable(text)}", file=sys.stderr)
+    """One line to the person, not part of the result. What cannot be said is left unsaid: the exit code remains."""
+    with suppress(OSError):
+        print(f"toastbox: {printable(text)}", file=sys.stderr)
 
 
 def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,7 +1,9 @@
 """Settings: what is read, and what the message says when it is wrong."""
 
 import dataclasses
+import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,33 @@ def test_file_that_is_no_settings_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(WrongUse, match=r"config\.toml: "):
         config.load_hub(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 5000, "a = " + "{a=" * 3000, "a = 1\na = 2", "a" + ".a" * 3000 + " = 1"]
+)
+@pytest.mark.parametrize("load", [config.load_agent, lambda path: config.with_board(AgentSettings(), path)])
+def test_nonsense_that_is_toml_in_part_is_refused(text: str, load: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(WrongUse, match=r"config\.toml"):
+        load(path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("load", [config.load_agent, lambda path: config.with_board(AgentSettings(), path)])
+def test_what_is_no_file_is_refused_at_once(
+    make: Callable[[Path], None], load: Callable[[Path], object], tmp_path: Path
+) -> None:
+    path = tmp_path / "config.toml"
+    make(path)
+    with pytest.raises(WrongUse, match=r"config\.toml"):
+        load(path)
+
+
+def test_board_settings_that_do_not_fit_the_others_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "board.toml"
+    path.write_text('arena = "4MiB"\n')
+    settings = dataclasses.replace(AgentSettings(), arena=40 << 20, window=16 << 20)
+    with pytest.raises(WrongUse, match="arena must hold two windows"):
+        config.with_board(settings, path)

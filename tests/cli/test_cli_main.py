@@ -85,6 +85,11 @@ def words_of(command: str) -> list[str]:
         ("sync . --fast", "unrecognized arguments: --fast"),
         ("hub --listen 8269", "must be HOST:PORT with a port of 0 to 65535, not '8269'"),
         ("hub --listen ::1:8269", "must be an IPv6 address in brackets"),
+        ("invite --data ''", "argument --data: must be a folder, not ''"),
+        ("hub --data ''", "argument --data: must be a folder, not ''"),
+        ("log ''", "argument FOLDER: must be a folder, not ''"),
+        ("join CODE ''", "argument FOLDER: must be a folder, not ''"),
+        ("agent ''", "argument FOLDER: must be a folder, not ''"),
         ("invite --ttl 99d", "must be 1 s to 7 days, not '99d'"),
         ("invite --ttl soon", "must be a number and a unit such as 10m or 1d, not 'soon'"),
         ("restore a.txt zero", "as `toastbox versions` prints it, not 'zero'"),
@@ -150,6 +155,36 @@ def test_reader_that_leaves_early_gets_no_traceback() -> None:
     command = f"{shlex.quote(sys.executable)} -m toastbox --help | true"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("line", ["--help", "--version", "hub --help", "boards", "boards --json"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_a_failure(line: str, unbuffered: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m toastbox {line} > /dev/full"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (1, "toastbox: No space left on device\n")
+
+
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-", "2>&- >&-", "<&- >&- 2>&-"])
+def test_exit_code_remains_when_nothing_can_be_said(stderr: str, tmp_path: Path) -> None:
+    program = f"{shlex.quote(sys.executable)} -m toastbox"
+    for arguments, code in (("--fast", 2), (f"status {tmp_path}", 3)):
+        done = subprocess.run(
+            ["sh", "-c", f"{program} {arguments} {stderr}"], capture_output=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+def test_no_file_gets_the_number_of_a_closed_stderr(tmp_path: Path) -> None:
+    script = (
+        "import os; from toastbox import cli; cli.main(['boards']); print(os.open('/', 0), file=open('found', 'w'))"
+    )
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(script)} <&- >&- 2>&-"
+    subprocess.run(["sh", "-c", command], timeout=60, check=True, cwd=tmp_path)
+    assert int((tmp_path / "found").read_text()) > 2
 
 
 # --- what is imported

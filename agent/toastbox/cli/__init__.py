@@ -19,12 +19,9 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Wrong use of options ends in SystemExit(2), as argparse does."""
-    from toastbox.cli.parser import build_parser
-
-    options = build_parser().parse_args(argv)
-    module, _, function = options.run.partition(":")
+    open_standard_streams()
     try:
-        code = int(getattr(import_module(f"toastbox.cli.{module}"), function)(options) or 0)
+        code = _run(argv)
         sys.stdout.flush()
     except Exception as error:
         if os.environ.get("TOASTBOX_DEBUG"):
@@ -35,10 +32,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def open_standard_streams() -> None:
+    """Descriptors 0 to 2 that were closed at the start lead nowhere from now on. Else the next file that is opened,
+    a database perhaps, would have the number of stderr, and get what is printed there."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (found := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(found, True)
+    os.close(found)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from toastbox.cli.parser import build_parser
+
+    try:
+        options = build_parser().parse_args(argv)
+    except SystemExit:
+        sys.stdout.flush()  # help that could not be written is a failure like any other
+        raise
+    module, _, function = options.run.partition(":")
+    return int(getattr(import_module(f"toastbox.cli.{module}"), function)(options) or 0)
+
+
 def report(error: Exception) -> int:
     """Say what went wrong in one line; the exit code for it."""
-    if isinstance(error, BrokenPipeError):  # whoever read our output has gone: nobody is left to tell
+    try:
+        sys.stdout.flush()
+    except OSError:  # what it still holds goes nowhere, else the interpreter fails with it once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # whoever read our output has gone: nobody is left to tell
         return 1
     from toastbox.output import warn
 

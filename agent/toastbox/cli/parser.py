@@ -1,10 +1,14 @@
 """Every command and option. `run` of each is `module:function` below toastbox.cli."""
 
 import argparse
+import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from toastbox import __version__, quantity
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 DESCRIPTION = "One folder in sync on every device you own, down to the toaster."
 EPILOG = """\
@@ -22,6 +26,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """argparse keeps quiet when help cannot be written; this raises OSError."""
+        (file or sys.stdout).write(self.format_help())
+
+
+class Version(argparse.Action):
+    """Prints the version. argparse's own keeps quiet when that fails."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        """Raises OSError."""
+        print(f"toastbox {__version__}")
+        parser.exit()
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -31,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"toastbox {__version__}")
+    parser.add_argument("--version", action=Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for add in (_hub, _invite, _join, _agent, _sync, _status, _top, _pause, _resume, _discover):
         add(commands)
@@ -68,6 +85,13 @@ def _address(text: str) -> str:
     return text
 
 
+def _path(text: str) -> str:
+    """Not empty: a script's variable that is not set must not mean the folder it stands in, or the default."""
+    if not text:
+        raise ValueError(f"a folder, not {text!r}")
+    return text
+
+
 def _lifetime(text: str) -> int:
     seconds = quantity.parse_seconds(text)
     if not 1 <= seconds <= MOST_INVITE_S:
@@ -92,7 +116,9 @@ def _is_number(text: str) -> bool:
 
 
 def _data(parser: argparse.ArgumentParser, words: str = "the hub's data folder") -> None:
-    parser.add_argument("--data", metavar="DIR", help=f"{words} (default: see `toastbox hub --help`)")
+    parser.add_argument(
+        "--data", metavar="DIR", type=typed(_path), help=f"{words} (default: see `toastbox hub --help`)"
+    )
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +135,9 @@ def _listen(parser: argparse.ArgumentParser, words: str) -> None:
 def _join(commands: Commands) -> None:
     parser = _command(commands, "join", "device:join", "Pair this device with a hub and bind a folder")
     parser.add_argument("code", metavar="CODE", help="what `toastbox invite` printed; - reads it from stdin")
-    parser.add_argument("folder", metavar="FOLDER", help="made when missing; what is in it is shared")
+    parser.add_argument(
+        "folder", metavar="FOLDER", type=typed(_path), help="made when missing; what is in it is shared"
+    )
     parser.add_argument("--hub", metavar="URL", help="https://HOST:PORT (default: looked for on the LAN)")
     parser.add_argument("--name", metavar="NAME", help="of this device (default: the host's name)")
     parser.add_argument("--again", action="store_true", help="pair a folder anew that is paired already")
@@ -117,7 +145,7 @@ def _join(commands: Commands) -> None:
 
 def _agent(commands: Commands) -> None:
     parser = _command(commands, "agent", "device:agent", "Keep a joined folder in sync until stopped")
-    parser.add_argument("folder", metavar="FOLDER", help="settings: FOLDER/.toastbox/config.toml")
+    parser.add_argument("folder", metavar="FOLDER", type=typed(_path), help="settings: FOLDER/.toastbox/config.toml")
     _listen(parser, "where LAN peers and the hub's posts reach this device (default: any free port)")
     parser.add_argument("--board", metavar="NAME", help="the board this runs on: its memory settings, shown to others")
     parser.add_argument("--no-announce", action="store_true", help="be silent on the LAN")
@@ -127,7 +155,7 @@ def _agent(commands: Commands) -> None:
 
 def _sync(commands: Commands) -> None:
     parser = _command(commands, "sync", "device:sync", "Sync once, until nothing is left to do, and exit")
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", type=typed(_path))
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, change nothing")
     _accept_deletes(parser)
     _budget(parser)
@@ -151,13 +179,13 @@ def _budget(parser: argparse.ArgumentParser) -> None:
 
 def _status(commands: Commands) -> None:
     parser = _command(commands, "status", "look:status", "Show state, cursor, names held back and why, and memory")
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", type=typed(_path))
     _json(parser)
 
 
 def _top(commands: Commands) -> None:
     parser = _command(commands, "top", "top:top", "Show live where a running agent's memory and time are")
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", type=typed(_path))
     parser.add_argument("--once", action="store_true", help="one interval, then exit")
     parser.add_argument(
         "--interval", metavar="S", type=typed(quantity.parse_seconds), default=1, help="seconds between two looks (1)"
@@ -167,12 +195,12 @@ def _top(commands: Commands) -> None:
 
 def _pause(commands: Commands) -> None:
     parser = _command(commands, "pause", "look:pause", "Let a folder rest, over restarts too, until resumed")
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", type=typed(_path))
 
 
 def _resume(commands: Commands) -> None:
     parser = _command(commands, "resume", "look:resume", "End a pause")
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", type=typed(_path))
 
 
 def _discover(commands: Commands) -> None:
@@ -197,7 +225,9 @@ def _place(parser: argparse.ArgumentParser) -> None:
 
 def _log(commands: Commands) -> None:
     parser = _command(commands, "log", "history:log", "List what changed last")
-    parser.add_argument("place", metavar="FOLDER", nargs="?", default=".", help="joined (default: here)")
+    parser.add_argument(
+        "place", metavar="FOLDER", type=typed(_path), nargs="?", default=".", help="joined (default: here)"
+    )
     parser.add_argument("--count", metavar="N", type=typed(_count), default=50, help="(default: 50)")
     parser.add_argument("--before", metavar="SEQ", type=typed(_revision), help="older than this")
     _place(parser)
@@ -226,6 +256,7 @@ def _hub(commands: Commands) -> None:
     parser.add_argument(
         "--data",
         metavar="DIR",
+        type=typed(_path),
         help="journal, chunks, certificate, config.toml "
         "(default: /var/lib/toastbox for root, else $XDG_DATA_HOME/toastbox-hub)",
     )
