@@ -196,6 +196,7 @@ class Console:
         else:
             from toaster.pairing import pair
         found = pair(args["code"], host, port, settings.get("name") or self._host(), program.arena[:8704])
+        _quietly("shared/.toastbox/state")  # of a hub before: what vanished since was not deleted
         settings.update(found)
         settings["plain"] = plain
         program.save()
@@ -309,9 +310,14 @@ class Console:
         from toaster.update import erase
 
         self._program.close()
+        # Credentials first: cut here, a board that syncs would hand in what is erased as deleted. What a write of them
+        # left before them, as it would be read in their place. Which slot holds the program is not forgotten.
+        names = os.listdir("conf")
+        names.sort(reverse=True)
+        for name in names:
+            if name[:5] != "start":
+                _quietly("conf/" + name)
         erase("shared")
-        for name in os.listdir("conf"):
-            _quietly("conf/" + name)
         self._program.starts.reset()
 
 
