@@ -1,7 +1,8 @@
 """The hub's posts: a listener, two places for who calls, nothing that waits.
 
 A post is taken in as it comes, into memory that was made at the start; who is slow, or sends more than fits, loses the
-place. The signature is checked before anything in the body is looked at (docs/SPEC.md, section 5).
+place. The signature is checked before anything in the body is looked at (docs/SPEC.md, section 5). Who is refused is
+heard out until it hangs up, a second at most: closing with bytes unread makes a reset, which may overtake the answer.
 """
 
 import json
@@ -13,6 +14,7 @@ PATH = "/notify"
 PLACES = 2
 SIZE = 1536
 PATIENCE_MS = 5000
+HEARD_OUT_MS = 1000
 REMEMBERED = 4
 
 
@@ -54,11 +56,12 @@ def _judge(fields, body, key, folder):
 class Post:
     """One who calls, and what came so far."""
 
-    __slots__ = ("buffer", "socket", "until", "used")
+    __slots__ = ("buffer", "refused", "socket", "until", "used")
 
     def __init__(self, buffer):
         self.buffer = buffer
         self.socket = None
+        self.refused = False
         self.used = self.until = 0
 
 
@@ -86,8 +89,11 @@ class Hook:
             return False
         for post in self._posts:
             if post.socket is source:
-                return self._take(post, cursor)
+                return self._take(post, now, cursor)
         return None
+
+    def wait_ms(self, now):
+        return min([60000] + [max(post.until - now, 0) for post in self._posts if post.socket is not None])
 
     def expire(self, now):
         """Let go of who is slow."""
@@ -109,15 +115,19 @@ class Hook:
         caller.setblocking(False)
         post = min(self._posts, key=lambda post: post.until if post.socket else -1)
         self._end(post)
-        post.socket, post.used, post.until = caller, 0, now + PATIENCE_MS
+        post.socket, post.refused, post.used, post.until = caller, False, 0, now + PATIENCE_MS
         self._poller.register(caller, 1)
 
-    def _take(self, post, cursor):
+    def _take(self, post, now, cursor):
         try:
             count = post.socket.readinto(post.buffer[post.used :])
         except OSError:
             count = 0
         if count is None:
+            return False
+        if post.refused:
+            if not count:
+                self._end(post)
             return False
         post.used += count
         judged = read_post(bytes(post.buffer[: post.used]), self._key, self._folder) if count else (0, 0, 0)
@@ -129,8 +139,11 @@ class Hook:
                 post.socket.write(b"HTTP/1.1 %d \r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
             except OSError:
                 pass
-        self._end(post)
-        self.refused += status >= 400
+        if status >= 400:
+            self.refused += 1
+            post.refused, post.used, post.until = True, 0, now + HEARD_OUT_MS
+        else:
+            self._end(post)
         return status == 204 and self._is_news(epoch, seq, cursor)
 
     def _is_news(self, epoch, seq, cursor):

@@ -281,6 +281,8 @@ class Program:
         wait = min(self.network.wait_ms(), self.serial.wait_ms(now))
         if self.lan is not None:
             wait = min(wait, self.lan.wait_ms(now))
+        if self.hook is not None:
+            wait = min(wait, self.hook.wait_ms(now))
         if self.engine is not None and self.network.address:
             wait = min(wait, self.pace.wait_ms(now))
             if self.engine.remote.connection.stream is not None:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,6 +98,22 @@ def test_forged_and_repeated_posts_have_no_effect(board: Make, caller: Caller) -
     assert post(one, 2, key, epoch) == 204  # the same again: the hub had nothing, so this is worth nothing
     time.sleep(0.3)
     assert one.status()["syncs"] == before["syncs"] + 1
+
+
+def test_who_is_refused_before_the_body_was_read_learns_why(board: Make) -> None:
+    """Closed with bytes unread, the kernel resets the connection, and the answer may be lost."""
+    one = board()
+    one.on()
+    one.wait_for_status(syncs=1, trouble="")
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", one.settings["port_here"]), timeout=10) as caller:
+            caller.sendall(b"POST /elsewhere HTTP/1.1\r\nContent-Length: 40000\r\n\r\n")
+            time.sleep(0.05)
+            caller.sendall(b"x" * 40_000)
+            heard = b""
+            while piece := caller.recv(1000):
+                heard += piece
+            assert b" 404 " in heard
 
 
 def test_one_who_calls_and_says_nothing_is_in_nobodys_way(board: Make, caller: Caller) -> None:
