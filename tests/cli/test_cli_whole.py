@@ -175,12 +175,16 @@ def test_second_hub_on_the_same_data_is_refused(town: Town) -> None:
 
 
 def test_doing_without_tls_is_off_until_it_is_said_for_one_device(town: Town) -> None:
+    assert "--listen-plain" in town.run("invite", "--plain", "--data", "hub").stderr
+    assert town.run("invite", "--data", "hub").stderr == ""
     stop(town.running[0])
+    assert "--listen-plain" in town.run("invite", "--plain", "--data", "hub").stderr
     hub = town.start_hub("--listen-plain", "127.0.0.1:0")
     assert hub.stdout is not None
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+ plain\n", hub.stdout.readline())
     town.join("a")
-    assert re.fullmatch(r"TBX1[-0-9A-Z]+\n", town.must("invite", "--plain", "--data", "hub"))
+    invited = town.run("invite", "--plain", "--data", "hub")
+    assert re.fullmatch(r"TBX1[-0-9A-Z]+\n", invited.stdout) and invited.stderr == ""
 
     def allowed() -> bool:
         (device,) = json.loads(town.must("devices", "--data", "hub", "--json"))

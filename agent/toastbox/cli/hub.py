@@ -73,6 +73,8 @@ def invite(options: argparse.Namespace) -> int:
         if options.folder and all(folder["name"] != options.folder for folder in admin.folders()):
             admin.create_folder(options.folder)
             warn(f"the hub has a new folder {options.folder!r}")
+        if options.plain and not admin.listens_plain():
+            warn("the hub does not listen without TLS, so nobody can use this code: start it with --listen-plain")
         say(admin.invite(options.ttl, options.folder or "", options.plain))
     return 0
 

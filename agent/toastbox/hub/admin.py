@@ -38,6 +38,12 @@ class Admin:
     def invite(self, ttl_s: int, folder: str = "", plain: bool = False) -> str:
         return str(self._do("invite", ttl_s=ttl_s, folder=folder, plain=plain))
 
+    def listens_plain(self) -> bool:
+        """Whether the hub listens without TLS; one that does not run, whether its settings say so."""
+        return bool(self._do("plain_port")) or (
+            self._home is not None and bool(load_hub(Path(self._data) / "config.toml").listen_plain)
+        )
+
     def devices(self) -> list[dict[str, Any]]:
         devices: list[dict[str, Any]] = self._do("devices")
         return devices

@@ -36,6 +36,8 @@ class Home:
     command holds the folder, DeviceFull or DeviceFailing.
     """
 
+    plain_port = 0  # where a hub that runs on it is asked without TLS
+
     def __init__(self, path: str, clock: Clock | None = None, restored: bool = False) -> None:
         self.path = path
         with storage_errors(), contextlib.ExitStack() as opened:

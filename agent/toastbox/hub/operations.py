@@ -47,6 +47,10 @@ class Operations:
         code: str = self._run(lambda: self._home.pairing.invite(target, ttl_s, plain))
         return code
 
+    def plain_port(self) -> int:
+        """Where the hub that runs listens without TLS; 0: nowhere, or none runs."""
+        return self._home.plain_port
+
     def devices(self) -> list[dict[str, Any]]:
         """All devices: number, name, folder (its name), created (unix time), revoked, plain (may do without TLS)."""
         names = {folder.number: folder.name for folder in self._journal.folders()}
@@ -148,6 +152,7 @@ def run_alone(home: Home) -> Run:
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "invite": Operations.invite,
+    "plain_port": Operations.plain_port,
     "devices": Operations.devices,
     "revoke": Operations.revoke,
     "set_plain": Operations.set_plain,

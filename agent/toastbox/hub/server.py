@@ -141,7 +141,7 @@ class HubServer:
             self._plain_server = await loop.create_server(self._plain_connections, sock=door, backlog=_BACKLOG)
         except OSError as error:
             raise WrongUse(f"cannot listen at {listen}: {error.strerror}") from error
-        self.plain_port = int(self._plain_server.sockets[0].getsockname()[1])
+        self.plain_port = self._home.plain_port = int(self._plain_server.sockets[0].getsockname()[1])
 
     def _offer(self, port: int) -> Service:
         """What is said on the LAN: which hub this is, for which folders."""
