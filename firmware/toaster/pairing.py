@@ -10,6 +10,7 @@ from binascii import hexlify
 
 from toastbox.core.pairing import FINGERPRINT_SIZE, decode_code
 from toaster.http import BadPeer, Connection, open_stream
+from toaster.settings import paired
 
 
 def pair(code, host, port, name, buffer):
@@ -25,13 +26,6 @@ def pair(code, host, port, name, buffer):
     request = {"secret": hexlify(secret).decode(), "name": name, "key": hexlify(key).decode()}
     answer = json.loads(bytes(connection.ask("POST", "/v1/pair", json.dumps(request).encode()).all(buffer)))
     connection.close()
-    return {
-        "hub": host,
-        "port": port,
-        "hub_id": hexlify(fingerprint).decode(),
-        "device": answer["device"],
-        "name": answer["name"],
-        "folder": answer["folder"],
-        "key": key,
-        "certificate": certificate,
-    }
+    settings = paired(host, port, fingerprint, answer, key)
+    settings["certificate"] = certificate
+    return settings

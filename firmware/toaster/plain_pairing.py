@@ -12,6 +12,7 @@ from toastbox.core.auth import equal
 from toastbox.core.pairing import decode_code
 from toastbox.core.plain import NONCE_SIZE, paired_key, prove_paired, prove_secret
 from toaster.http import Answer, BadPeer, Connection, open_plain
+from toaster.settings import paired
 
 
 class ProvedAnswer(Answer):
@@ -48,12 +49,4 @@ def pair(code, host, port, name, buffer):
         raise BadPeer("this is not the hub that made the code")
     if not equal(answer.proof, prove_paired(key, found).encode()):
         raise BadPeer("this is not the hub that made the code")
-    return {
-        "hub": host,
-        "port": port,
-        "hub_id": hexlify(fingerprint).decode(),
-        "device": told["device"],
-        "name": told["name"],
-        "folder": told["folder"],
-        "key": key,
-    }
+    return paired(host, port, fingerprint, told, key)

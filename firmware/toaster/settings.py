@@ -1,7 +1,7 @@
 """What this device was told: one record, conf/settings. Bytes are text in it, as it is JSON."""
 
 import json
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64, b2a_base64, hexlify
 
 import store
 
@@ -16,6 +16,13 @@ def load(name):
         if field in settings:
             settings[field] = a2b_base64(settings[field])
     return settings
+
+
+def paired(host, port, fingerprint, told, key):
+    """Settings of a board that was just paired. told: the hub's answer."""
+    found = {name: told[name] for name in ("device", "name", "folder")}
+    found.update({"hub": host, "port": port, "hub_id": hexlify(fingerprint).decode(), "key": key})
+    return found
 
 
 def save(name, settings):
