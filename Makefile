@@ -95,10 +95,11 @@ firmware-update: firmware ## Pack and sign the program for boards in the field (
 	$(BIN)/python tools/firmware_update.py $(or $(KEY),$(error say KEY=FILE: the owner's key)) build/toaster.tbu
 
 .PHONY: bench-firmware
-bench-firmware: setup ## Sizes, heap, latency and flash wear of the firmware (MICROPYTHON=FILE: another interpreter)
+bench-firmware: setup need-cross ## Sizes, heap, latency and flash wear of the firmware
 	$(BIN)/python tools/firmware_bench.py
 
-test-firmware: setup ## The firmware under MicroPython, against a real hub, and with its power cut
+test-firmware: setup need-cross ## The firmware under MicroPython, against a real hub, and with its power cut
+	$(BIN)/python -m tools.cross.micropython
 	$(PYTEST) tests/firmware
 
 test-sim: setup ## Seeded histories of whole fleets in one process

@@ -1,10 +1,9 @@
 """The figures of the firmware: sizes, heap, latency, and what flash has to bear. `make bench-firmware`.
 
-Boards run under MicroPython's unix port against a hub over TLS on loopback. The interpreter may be another one:
-MICROPYTHON=FILE, for instance one for 32-bit ARM, whose words are those of the chips (the heap is then three quarters).
+Boards run under MicroPython's unix port against a hub over TLS on loopback; heap is measured once more under its build
+for 32-bit ARM, whose words are those of the chips, in QEMU and without TLS.
 """
 
-import os
 import random
 import shutil
 import statistics
@@ -12,14 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests" / part) for part in ("", "hub", "firmware")]
+sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / part) for part in ("", "hub", "firmware"))]
 
-import boardkit
-from boardkit import Board
+from boardkit import Board, small_interpreter
 from compiled import laid_out
 
 from hubkit import Caller, Running, big_file, bundle, file
@@ -49,12 +47,13 @@ def wait(true: Callable[[], bool], board: Board, wait_s: float = 300) -> None:
         time.sleep(0.002)
 
 
-def started(hub: Running, place: Path, heap: str) -> Board:
+def started(hub: Running, place: Path, heap: str, interpreter: Sequence[str] = ()) -> Board:
     board = Board(place, heap)
     shutil.copyfile(ROOT / "tests/firmware/bench_user.py", place / "user.py")
-    for extra in filter(None, os.environ.get("MICROPYTHON_MODULES", "").split(":")):
-        shutil.copy(extra, place)
     board.pair(hub, place.name)
+    if interpreter:
+        board.interpreter = list(interpreter)
+        board.without_tls(hub)
     board.on()
     wait((place / "shared/.toastbox/state").exists, board)
     return board
@@ -67,15 +66,20 @@ def sizes() -> None:
     print(f" (of these the console {sum(path.stat().st_size for path in console)})")
 
 
-def heap(hub: Running, hand: Caller, place: Path) -> None:
-    board = started(hub, place, "192k")
+def heap(hub: Running, hand: Caller, place: Path, interpreter: Sequence[str] = ()) -> None:
+    board = started(hub, place, "192k", interpreter)
     put(hand, "big", random.randbytes(5_000_000))
     wait((board.shared / "big").exists, board)
     streaming = board.status()
     time.sleep(9)  # the connection to the hub is let go of
     idle = board.status()
-    print(f"heap in use, bytes: idle {idle['idle']}, while 5 MB stream {streaming['peak']}")
+    words = "words of 4 bytes, no TLS" if interpreter else "words of 8 bytes"
+    print(f"heap in use, bytes, {words}: idle {idle['idle']}, while 5 MB stream {streaming['peak']}")
     board.off()
+
+
+def small_words(hub: Running, hand: Caller, place: Path) -> None:
+    heap(hub, hand, place, small_interpreter())
 
 
 def latency(hub: Running, hand: Caller, place: Path) -> None:
@@ -132,10 +136,12 @@ def flash() -> None:
 
 
 def main() -> int:
-    boardkit.MICROPYTHON = os.environ.get("MICROPYTHON", boardkit.MICROPYTHON)
     sizes()
-    for figure in (heap, latency, thousand):
-        with tempfile.TemporaryDirectory() as made, run_hub(Path(made) / "hub", announce=False) as hub:
+    for figure in (heap, small_words, latency, thousand):
+        with (
+            tempfile.TemporaryDirectory() as made,
+            run_hub(Path(made) / "hub", announce=False, listen_plain="127.0.0.1:0") as hub,
+        ):
             hand = hub.device("hand")
             figure(hub, hand, Path(made) / "toast")
             hand.close()

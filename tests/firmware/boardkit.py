@@ -22,6 +22,7 @@ from compiled import laid_out
 
 from hubkit import Caller, Running, file
 from toastbox.core import console_machine as machine
+from tools.cross import micropython
 from town import wait_for
 
 MICROPYTHON = str(Path(sys.executable).with_name("micropython"))
@@ -32,6 +33,11 @@ RESET = 4
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def small_interpreter() -> list[str]:
+    """MicroPython with words of 4 bytes, as on a chip, without TLS; built when it is not there."""
+    return ["qemu-arm-static", str(micropython.unix())]
 
 
 def record(data: bytes) -> bytes:
@@ -55,6 +61,7 @@ class Board:
         self.shared = place / "shared"
         self.heap = heap
         self.starts = 0
+        self.interpreter = [MICROPYTHON]
         self.output = ""
         self.caller: Caller | None = None
         shutil.copytree(laid_out(), place)
@@ -93,6 +100,15 @@ class Board:
             "port_here": free_port(),
             **settings,
         }
+        self.write_settings()
+
+    def without_tls(self, hub: Running) -> None:
+        """Both sides say that it may do without; the hub listens for such."""
+        assert self.caller is not None
+        device = hub.service.device(self.caller.number)
+        assert device is not None
+        hub.server.writer.call(lambda: hub.service.set_plain(device, True))
+        self.settings.update(plain=True, port=hub.server.plain_port)
         self.write_settings()
 
     def write_settings(self) -> None:
@@ -135,7 +151,7 @@ class Board:
     def _run(self) -> None:
         while not self._off:
             self.starts += 1
-            command = [MICROPYTHON, "-X", f"heapsize={self.heap}", "main.py"]
+            command = [*self.interpreter, "-X", f"heapsize={self.heap}", "main.py"]
             serial = self._serial
             self._process = subprocess.Popen(
                 command,

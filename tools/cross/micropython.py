@@ -4,10 +4,12 @@ The source is trixie's; its native modules load in every MicroPython with the sa
 on). The boards are MicroPython's own QEMU port, with our code frozen in.
 """
 
+import contextlib
 import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,16 +89,50 @@ def _manifest(text: str, folder: Path) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def _alone(cache: Path) -> Iterator[Path]:
+    """The source tree, while nobody else builds there.
+
+    mpy-cross, which both ports use, is made first, as each would make it for its own processor.
+    """
+    top = source(cache)
+    with (cache / "micropython.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make(top / "mpy-cross")
+        yield top
+
+
 def firmware(board: Board, manifest: str, cache: Path = CACHE) -> Path:
     """Builds MicroPython for an emulated board, with the modules of a manifest frozen in; returns the ELF file."""
-    top = source(cache)
-    _make(top / "mpy-cross")
     build = cache / f"mcu-{board.name}"
-    frozen = _manifest(manifest, build)
-    settings = [f"BOARD={board.name}", f"BUILD={build}", f"FROZEN_MANIFEST={frozen}"]
-    _make(top / "ports/qemu", *settings, f"MICROPY_HEAP_SIZE={board.heap_bytes}", f"CFLAGS_EXTRA={board.emit}")
+    with _alone(cache) as top:
+        frozen = _manifest(manifest, build)
+        settings = [f"BOARD={board.name}", f"BUILD={build}", f"FROZEN_MANIFEST={frozen}"]
+        heap = f"MICROPY_HEAP_SIZE={board.heap_bytes}"
+        _make(top / "ports/qemu", *settings, heap, f"CFLAGS_EXTRA={board.emit}")
     return build / "firmware.elf"
 
 
+# The sources of TLS are not in Debian's package of MicroPython's.
+UNIX_WITHOUT = ("MICROPY_PY_SSL=0", "MICROPY_SSL_MBEDTLS=0", "MICROPY_PY_FFI=0", "MICROPY_PY_BTREE=0")
+
+
+def unix(cache: Path = CACHE) -> Path:
+    """MicroPython's unix port for 32-bit ARM, whose words are those of the chips, without TLS, linked to nothing.
+
+    Built once; runs under qemu-arm-static.
+    """
+    build = cache / "unix-armhf"
+    with _alone(cache) as top:
+        settings = (
+            f"BUILD={build}",
+            "CROSS_COMPILE=arm-linux-gnueabihf-",
+            "LDFLAGS_EXTRA=-static",
+            f"FROZEN_MANIFEST={_manifest('', build)}",
+        )
+        _make(top / "ports/unix", *settings, *UNIX_WITHOUT)
+    return build / "micropython"
+
+
 if __name__ == "__main__":
-    print(source())
+    print(source(), unix(), sep="\n")
