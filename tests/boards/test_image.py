@@ -6,6 +6,7 @@ import os
 import stat
 import struct
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -20,7 +21,7 @@ from toastbox.cli import main
 from toastbox.cli.parser import build_parser
 from toastbox.errors import WrongUse
 from tools.image import build, disk, packages, root
-from tools.image.emulate import grow_to_card
+from tools.image.emulate import Machine, grow_to_card
 from tools.image.kernel import Kernel
 from tools.image.libraries import NoLibrary, check, needed
 from tools.image.tree import Tree, merged
@@ -187,6 +188,42 @@ def test_card_for_the_emulator_is_a_power_of_two(tmp_path: Path) -> None:
     assert path.stat().st_size == 2 * MIB
 
 
+@pytest.mark.parametrize("reboots", [True, False])
+def test_reboot_of_an_emulated_board_starts_it_again_for_a_person_only(tmp_path: Path, reboots: bool) -> None:
+    for name, text in (
+        ("board.txt", "virt-arm64\n"),
+        ("cmdline.txt", "quiet\n"),
+        ("kernel.img", ""),
+        ("initrd.img", ""),
+    ):
+        (tmp_path / name).write_text(text)  # as if they had been taken out of the image before
+    command = Machine(tmp_path / "image", tmp_path, reboots=reboots).command()
+    assert ("-no-reboot" in command) is not reboots
+
+
+def firmware() -> Tree:
+    tree = Tree()
+    tree.file("lib/firmware/brcm/radio.bin", b"x")
+    return tree
+
+
+def test_settings_of_a_radio_under_one_more_name() -> None:
+    tree = firmware()
+    root._add_nvram_links(tree, ("radio.other.txt=radio.bin",))
+    assert tree.nodes["usr/lib/firmware/brcm/radio.other.txt"].data == b"radio.bin"
+    with pytest.raises(root.NoFirmware, match=r"lost\.txt is not among"):
+        root._add_nvram_links(tree, ("radio.txt=lost.txt",))
+
+
+def test_firmware_that_the_package_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tree, "package", lambda tree, deb, wanted: tree.nodes.update(firmware().nodes))
+    tree = Tree()
+    root._add_firmware(tree, tmp_path / "firmware.deb", ("brcm/radio.*",))
+    assert tree.nodes["usr/lib/firmware/brcm/radio.bin"].data == b"x"
+    with pytest.raises(root.NoFirmware, match=r"firmware.deb has no brcm/radio\.txt"):
+        root._add_firmware(tree, tmp_path / "firmware.deb", ("brcm/radio.txt",))
+
+
 # --- what the person asks for
 
 
@@ -274,7 +311,10 @@ def test_scripts_of_the_board_are_valid_shell(path: Path) -> None:
 def test_root_is_small_and_the_image_the_same_every_time(tmp_path: Path, image_of: Callable[..., Path]) -> None:
     first = image_of("virt-arm64")
     again = tmp_path / "again.img"
-    build.build(boards.load("virt-arm64"), build.Wishes({}), again, lambda text: None)
+    elsewhere = {**os.environ, "TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8"}
+    program = "import os, sys; os.umask(0o077); from toastbox.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", program, "image", "virt-arm64", str(again)]
+    subprocess.run(words, check=True, capture_output=True, cwd=tmp_path, env=elsewhere)
     assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(again.read_bytes()).digest()
     listed = subprocess.run(
         ["sfdisk", "--dump", str(first)],

@@ -56,7 +56,7 @@ class Wishes:
 
 
 Show = Callable[[str], None]
-FAULTS = (AptError, NoLibrary, NoModule, NoPython, subprocess.CalledProcessError, OSError)
+FAULTS = (AptError, root.NoFirmware, NoLibrary, NoModule, NoPython, subprocess.CalledProcessError, OSError)
 
 
 def needed(board: Board) -> list[str]:
@@ -75,7 +75,7 @@ def time_of_files() -> int:
 def build(board: Board, wishes: Wishes, output: Path, show: Show, cache: Path | None = None) -> list[str]:
     """Make the image; gives the parts of the archive that it had to do without.
 
-    Raises OSError, AptError, NoPython, NoModule, TooSmall, CalledProcessError.
+    Raises OSError, AptError, NoPython, NoModule, NoFirmware, TooSmall, CalledProcessError.
     """
     assert board.system
     cache, time_s = cache or packages.cache_folder(), time_of_files()

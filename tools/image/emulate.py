@@ -31,6 +31,7 @@ class Machine:
     serial: str = "mon:stdio"
     mac: str = "52:54:00:12:34:56"
     login: bool = False  # a root shell on the serial port, in place of the console
+    reboots: bool = False  # whether `reboot` starts it again; else QEMU ends then
     more: list[str] = field(default_factory=list)
 
     def command(self) -> list[str]:
@@ -39,7 +40,9 @@ class Machine:
         assert board.emulate
         emulate = board.emulate
         memory = self.memory_mib or emulate.memory // MIB
-        command = [emulate.program, "-M", emulate.machine, "-m", str(memory), "-display", NONE, "-no-reboot"]
+        command = [emulate.program, "-M", emulate.machine, "-m", str(memory), "-display", NONE]
+        if not self.reboots:
+            command.append("-no-reboot")
         if emulate.cpu != NONE:
             command += ["-cpu", emulate.cpu]
         command += [*self._kernel(board), *self._disk(emulate.disk), *self._network(emulate.network)]

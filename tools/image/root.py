@@ -34,6 +34,10 @@ ACCOUNTS = {
 }
 
 
+class NoFirmware(Exception):
+    """The firmware's package lacks what a board names."""
+
+
 def script(name: str) -> bytes:
     return (FILES / name).read_bytes()
 
@@ -71,6 +75,7 @@ def root(board: Board, debs: list[Path], kernel: Kernel, hub: bool, ssh_key: str
         tree.package(deb, wanted)
         if board.system.firmware and deb.name.startswith(FIRMWARE):
             _add_firmware(tree, deb, board.system.firmware)
+            _add_nvram_links(tree, board.system.nvram)
         if deb.name.startswith(REGULATIONS):
             _add_regulations(tree, deb)
     native.add_toastbox(tree, board.system.architecture, hub, cache)
@@ -91,7 +96,12 @@ def _add_firmware(tree: Tree, deb: Path, patterns: tuple[str, ...]) -> None:
     """The files that fit, and those that they are links to."""
     files = Tree()
     files.package(deb, lambda path: path.startswith(FIRMWARE_FOLDER))
-    todo = [path for pattern in patterns for path in files.find(FIRMWARE_FOLDER + pattern)]
+    todo = []
+    for pattern in patterns:
+        found = files.find(FIRMWARE_FOLDER + pattern)
+        if not found:
+            raise NoFirmware(f"{deb.name} has no {pattern}: system.firmware of the board is wrong")
+        todo += found
     while todo:
         path = todo.pop()
         node = files.nodes.get(path)
@@ -102,6 +112,15 @@ def _add_firmware(tree: Tree, deb: Path, patterns: tuple[str, ...]) -> None:
             todo.append(posixpath.normpath(posixpath.join(posixpath.dirname(path), node.data.decode())))
         elif stat.S_ISREG(node.mode):
             tree.file(path, node.data)
+
+
+def _add_nvram_links(tree: Tree, links: tuple[str, ...]) -> None:
+    """Further names of settings of a radio that are in the root already."""
+    for link in links:
+        name, _, to = link.partition("=")
+        if f"{FIRMWARE_FOLDER}brcm/{to}" not in tree.nodes:
+            raise NoFirmware(f"{to} is not among the firmware: system.nvram of the board is wrong")
+        tree.link(f"{FIRMWARE_FOLDER}brcm/{name}", to)
 
 
 def _add_regulations(tree: Tree, deb: Path) -> None:

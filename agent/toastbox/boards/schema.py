@@ -85,6 +85,9 @@ class System:
     kernel_name: str = field(WORD_KIND, "the kernel's name in the boot partition", "kernel.img")
     config: tuple[str, ...] = field(LINES, "lines for the Raspberry's config.txt", ())
     firmware: tuple[str, ...] = field(WORDS, "firmware files of Wi-Fi, below /lib/firmware; * stands for any", ())
+    nvram: tuple[str, ...] = field(
+        WORDS, "NAME=FILE: settings of a radio under one more name, in /lib/firmware/brcm", ()
+    )
     command_line: str = field(LINE, "more for the kernel's command line", "quiet")
     watchdog: bool = field(FLAG, "whether there is a watchdog in hardware, at /dev/watchdog", False)
     refused: str = field(LINE, "why no image can be made for it yet; -: one can", "-")

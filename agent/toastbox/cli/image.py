@@ -131,7 +131,13 @@ def emulate(options: argparse.Namespace) -> int:
         raise WrongUse(f"{path} is no image: make one with 'toastbox image virt-arm64 {path}'")
     folder = Path(tempfile.mkdtemp(prefix="toastbox-emulate-"))
     machine = emulator.Machine(
-        path, folder, options.memory >> 20, network=options.network, serial=options.serial, login=options.login
+        path,
+        folder,
+        options.memory >> 20,
+        network=options.network,
+        serial=options.serial,
+        login=options.login,
+        reboots=True,
     )
     try:
         command = machine.command()
