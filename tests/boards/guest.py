@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import itertools
 import os
-import re
 import shutil
 import signal
 import socket
@@ -19,10 +18,9 @@ from pathlib import Path
 
 import serial
 
+from line import BOOT_S, COMMAND_S, Line
 from tools.image.emulate import Machine
 
-BOOT_S = 600.0
-COMMAND_S = 300.0
 CLONE_NEWNET = 0x40000000
 _NUMBERS = itertools.count()
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -121,10 +119,11 @@ class Lan:
         subprocess.run(["ip", "netns", "del", self.namespace], check=False)
 
 
-class Guest:
+class Guest(Line):
     """One machine and its card. port: on the lan; without a lan it has a network of its own."""
 
     def __init__(self, image: Path, folder: Path, card_bytes: int, lan: Lan | None, memory_mib: int = 0) -> None:
+        super().__init__()
         self.number = next(_NUMBERS) + 1
         self.card = folder / f"card-{self.number}.img"
         self.folder = folder / f"boot-{self.number}"
@@ -134,8 +133,7 @@ class Guest:
         self._lan, self._memory_mib = lan, memory_mib
         self.port = lan.port() if lan else ""
         self._process: subprocess.Popen[bytes] | None = None
-        self.heard = b""
-        self.all_heard = bytearray()  # since it was made, over all its starts
+        self.more: list[str] = []  # options of QEMU
 
     def start(self, login: bool = True) -> None:
         """Power on. login: with a root shell on the serial port, in place of the console."""
@@ -152,17 +150,18 @@ class Guest:
                 serial=f"tcp:127.0.0.1:{number},server=on,wait=off",
                 mac=f"52:54:00:77:00:{self.number:02x}",
                 login=login,
+                more=self.more,
             )
             log = (self.folder / "qemu.log").open("ab")
             self.started = time.monotonic()
             self._process = subprocess.Popen(machine.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            self._serial = self._connect(f"socket://127.0.0.1:{number}")
+            self._serial = self.connect(f"socket://127.0.0.1:{number}")
         self.heard = b""
 
     def _inside(self) -> contextlib.AbstractContextManager[None]:
         return self._lan.inside() if self._lan else contextlib.nullcontext()
 
-    def _connect(self, url: str) -> serial.SerialBase:
+    def connect(self, url: str) -> serial.SerialBase:
         for _ in range(200):
             with contextlib.suppress(serial.SerialException):
                 return serial.serial_for_url(url, timeout=0.2)
@@ -181,40 +180,6 @@ class Guest:
             self._serial.close()
             self._process = None
 
-    def expect(self, pattern: str, timeout_s: float = BOOT_S) -> re.Match[str]:
-        """Read until this comes; what was before it is dropped."""
-        end = time.monotonic() + timeout_s
-        while True:
-            text = self.heard.decode(errors="replace")
-            if found := re.search(pattern, text):
-                self.heard = text[found.end() :].encode()
-                return found
-            assert time.monotonic() < end, f"{pattern!r} did not come; last heard: {text[-3000:]}"
-            assert self.runs(), f"the machine ended; last heard: {text[-3000:]}"
-            self._hear()
-
-    def _hear(self) -> None:
-        data = self._serial.read(4096)
-        self.heard += data
-        self.all_heard += data
-
-    def type(self, line: str) -> None:
-        self._serial.write(f"{line}\r".encode())
-
-    def meet(self) -> None:
-        """Boot to the console."""
-        self.expect(r"(?s)Type help.*?toastbox> ")
-
-    def console(self, line: str, timeout_s: float = COMMAND_S) -> str:
-        """What the board's console answers."""
-        self.type(line)
-        return self.expect(r"(?s)\r\n(.*?)toastbox> ", timeout_s)[1].replace("\r", "")
-
-    def status(self) -> dict[str, str]:
-        """What the console's `status` says, by name. Without `state`: it could not tell just now."""
-        pairs = (line.split(None, 1) for line in self.console("status").splitlines())
-        return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
-
     def check_card(self) -> None:
         """While it is off: the journal is replayed as a start would, on a copy, and then nothing is wrong at all."""
         copy = self.folder / "data.img"
@@ -229,38 +194,6 @@ class Guest:
         checked = _e2fsck("-fn", copy)
         copy.unlink()
         assert checked.returncode == 0, checked.stdout
-
-    def login(self) -> None:
-        """Boot to a shell."""
-        self.expect(r"login: ")
-        self.type("root")
-        self.expect(r":\S*# ", COMMAND_S)
-        self.type("stty columns 2000")  # so that the shell breaks no line
-        self.expect(r":\S*# ", COMMAND_S)
-
-    def run(self, command: str, timeout_s: float = COMMAND_S) -> tuple[int, str]:
-        """Exit code and output of a command. What it is asked to print at the end is not what is typed."""
-        mark = f"{next(_NUMBERS)}"
-        self.type(f"{command}; echo mark-$?-'{mark}'-end")
-        self.expect(rf"{mark}'-end\r\n", timeout_s)
-        found = self.expect(rf"(?s)(.*?)mark-(\d+)-{mark}-end", timeout_s)
-        return int(found[2]), found[1].replace("\r", "")
-
-    def ask(self, command: str, timeout_s: float = COMMAND_S) -> str:
-        """Output of a command that must succeed."""
-        code, text = self.run(command, timeout_s)
-        assert code == 0, f"{command} ended with {code}: {text}"
-        return text
-
-    def until(self, command: str, timeout_s: float = BOOT_S) -> str:
-        """Repeat a command until it succeeds."""
-        end = time.monotonic() + timeout_s
-        while True:
-            code, text = self.run(command)
-            if code == 0:
-                return text
-            assert time.monotonic() < end, f"{command} does not succeed: {text}\n{self.run('logread | tail -n 30')[1]}"
-            time.sleep(1)
 
     def poweroff(self) -> None:
         self.type("poweroff")

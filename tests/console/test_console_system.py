@@ -1,8 +1,10 @@
 """What a board's console asks of its system: networks, addresses, hooks, and doing nothing at rest."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +16,7 @@ from lines import Line
 from toastbox.config import AgentSettings
 from toastbox.core import console_machine as machine
 from toastbox.core.console import Answer
-from toastbox.device import console_network, console_system
+from toastbox.device import console_network, console_system, console_wifi
 from toastbox.device.console import Line as ServedLine
 from toastbox.device.console import parse_options
 from toastbox.device.console_board import Board
@@ -57,7 +59,11 @@ class Wifi:
 
     def __init__(self, address: str = "") -> None:
         self.address = address
+        self.state: dict[str, str] = {}
         self.applied: list[list[str]] = []
+
+    def wifi_state(self) -> dict[str, str]:
+        return self.state
 
     def apply(self, keys: list[str], values: dict[str, str]) -> None:
         self.applied.append(list(keys))
@@ -97,6 +103,69 @@ def test_a_card_that_is_busy_is_asked_again(tmp_path: Path, monkeypatch: pytest.
     program.write_text("#!/bin/sh\necho 'command failed: Network is down (-100)' >&2\nexit 156\n")
     with pytest.raises(ToastboxError, match="Network is down"):
         LinuxSystem(tmp_path / "no-hooks").wifi_scan()
+
+
+def test_what_was_heard_before_is_told_when_looking_around_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "iw"
+    program.write_text(f'#!/bin/sh\n[ "$4" = dump ] && exec cat {tmp_path}/answer\nexec sleep 60\n')
+    program.chmod(0o755)
+    (tmp_path / "answer").write_text(IW)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(console_network, "wireless", lambda: ["wlan0"])
+    monkeypatch.setattr(console_system, "SCAN_TIMEOUT_S", 0.5)
+    assert [each["ssid"] for each in LinuxSystem(tmp_path / "no-hooks").wifi_scan()] == ["caf\u00e9", "far", "old"]
+
+
+class Supplicant:
+    """Answers as wpa_supplicant does at its control socket."""
+
+    def __init__(self, place: Path, answers: dict[str, str]) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(place / "wlan0"))
+        self._answers = answers
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            asked, who = self._socket.recvfrom(100)
+            self._socket.sendto(self._answers[asked.decode()].encode(), who)
+
+
+HEADS = "network id / ssid / bssid / flags\n"
+SEEN = "bssid / frequency / signal level / flags / ssid\n02:00:00:00:01:00\t2437\t-30\t[WPA2-PSK-CCMP]\tcaf\\xc3\\xa9\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "scan", "state"),
+    [
+        ("[CURRENT]", "COMPLETED", "", console_wifi.JOINED),
+        ("[TEMP-DISABLED]", "SCANNING", SEEN, console_wifi.REFUSED),
+        ("[CURRENT]", "4WAY_HANDSHAKE", SEEN, console_wifi.JOINING),
+        ("", "SCANNING", SEEN, console_wifi.SECURITY),
+        ("", "SCANNING", SEEN.splitlines()[0] + "\n", console_wifi.UNSEEN),
+    ],
+)
+def test_state_of_the_network_to_be_joined(tmp_path: Path, flags: str, status: str, scan: str, state: str) -> None:
+    answers = {"LIST_NETWORKS": f"{HEADS}0\tcaf\\xc3\\xa9\tany\t{flags}\n", "SCAN_RESULTS": scan}
+    Supplicant(tmp_path, {**answers, "STATUS": f"bssid=02:00:00:00:01:00\nwpa_state={status}\naddress=x\n"})
+    assert console_wifi.state("wlan0", str(tmp_path)) == {"network": "caf\u00e9", "state": state}
+
+
+def test_no_state_without_a_network_or_without_who_would_join_it(tmp_path: Path) -> None:
+    assert console_wifi.state("wlan0", str(tmp_path)) == {}
+    Supplicant(tmp_path, {"LIST_NETWORKS": HEADS})
+    assert console_wifi.state("wlan0", str(tmp_path)) == {}
+
+
+def test_wrong_password_by_improv_is_said_before_the_time_is_over(tmp_path: Path) -> None:
+    wifi = Wifi()
+    wifi.state = {"network": "home", "state": console_wifi.REFUSED}
+    board, waits = board_with(wifi, tmp_path)
+    answer = board.do("wifi-join", {"ssid": "home", "password": "geheim99"})
+    assert "wifi.password" in answer.error and len(waits) < 10
+    assert SettingsFile(tmp_path / "settings").get("wifi.ssid") == ""
 
 
 def test_networks_of_a_hook() -> None:

@@ -20,6 +20,7 @@ from toastbox import __version__
 from toastbox.core import console_settings as known
 from toastbox.core.console import PHRASE, REFUSED, WRONG, Answer
 from toastbox.device.console_store import SettingsFile
+from toastbox.device.console_wifi import REFUSED as WIFI_REFUSED
 from toastbox.errors import SafetyRefused, ToastboxError, WrongUse
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only w
 
 JOIN_TIMEOUT_S = 90.0
 WIFI_TIMEOUT_S = 40.0
+WIFI_SETTLES_S = 3  # what is told before may be of the settings before
 AGENT_ENDS_S = 15.0
 SLOWEST_DELAY_S = 5.0
 PROTOCOL = 1
@@ -169,12 +171,20 @@ class Board:
             raise Refusal(WRONG, "a Wi-Fi name is missing")
         before = {key: self._settings.get(key) for key in ("wifi.ssid", "wifi.password")}
         self._set({"wifi.ssid": ssid, "wifi.password": password})
-        for _ in range(int(WIFI_TIMEOUT_S)):
+        state = ""
+        for second in range(int(WIFI_TIMEOUT_S)):
             self._wait(1.0)
             if self._system.wifi_address(ssid):
                 return {"url": ""}
+            state = self._wifi_state(ssid)
+            if second >= WIFI_SETTLES_S and state == WIFI_REFUSED:
+                break
         self._set(before)
-        raise ToastboxError(f"no address from {ssid!r} within {WIFI_TIMEOUT_S:.0f} s")
+        raise ToastboxError(f"no address from {ssid!r}: {state or f'not within {WIFI_TIMEOUT_S:.0f} s'}")
+
+    def _wifi_state(self, ssid: str) -> str:
+        found = self._system.wifi_state()
+        return found["state"] if found.get("network") == ssid else ""
 
     def _online(self) -> dict[str, Any]:
         return {"online": bool(self._system.wifi_address()), "url": ""}
@@ -206,6 +216,8 @@ class Board:
         found: dict[str, Any] = {"hostname": self._hostname(), "board": self._name, "version": __version__}
         found["uptime_s"] = int(time.monotonic())
         found["memory"] = {"available": _memory_available()}
+        if wifi := self._system.wifi_state():
+            found["wifi"] = wifi
         if not self._is_joined():
             return {**found, "paired": False, "state": "not paired"}
         with _store().open(self._folder) as store:

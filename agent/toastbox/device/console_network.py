@@ -7,6 +7,8 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
+from toastbox.device import console_wifi
+
 CARDS = Path("/sys/class/net")
 SIOCGIFADDR = 0x8915
 SIOCGIWESSID = 0x8B1B
@@ -54,6 +56,8 @@ def describe() -> dict[str, Any]:
         state = _text(CARDS / card / "operstate")
         mac = _text(CARDS / card / "address")
         found[card] = {"state": state, "mac": mac, "addresses": [each for each in (ipv4(card), *_ipv6(card)) if each]}
+        if wifi := console_wifi.state(card) if card in wireless() else {}:
+            found[card]["wifi"] = wifi
     found["gateway"] = parse_gateway(_text(Path("/proc/net/route")))
     lines = _text(Path("/etc/resolv.conf")).splitlines()
     found["dns"] = [line.split()[1] for line in lines if line.startswith("nameserver ") and len(line.split()) > 1]

@@ -39,6 +39,10 @@ if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only w
             """The address that a wireless card has, on the network of this name if one is given; "": none."""
             ...
 
+        def wifi_state(self) -> dict[str, str]:
+            """`network` to be joined and the `state` of that, for people; {}: there is none."""
+            ...
+
         def network(self) -> dict[str, Any]: ...
 
         def log(self, count: int) -> list[str]: ...
@@ -49,7 +53,7 @@ if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only w
 
 
 HOOK_TIMEOUT_S = 60.0
-SCAN_TIMEOUT_S = 30.0
+SCAN_TIMEOUT_S = 20.0
 SCAN_TRIES, SCAN_PAUSE_S = 4, 2.0
 LOGS = (
     ("logread",),
@@ -97,6 +101,11 @@ class LinuxSystem:
                 return address
         return ""
 
+    def wifi_state(self) -> dict[str, str]:
+        from toastbox.device import console_network, console_wifi
+
+        return next((found for card in console_network.wireless() if (found := console_wifi.state(card))), {})
+
     def network(self) -> dict[str, Any]:
         from toastbox.device import console_network
 
@@ -129,11 +138,20 @@ class LinuxSystem:
         return _output([program, *arguments], HOOK_TIMEOUT_S)
 
 
+class TooSlow(ToastboxError):
+    """A program did not end in its time."""
+
+
 def _scanned(card: str) -> str:
-    """What iw finds. The card may just be looking around for itself: then it is busy, for some seconds."""
+    """What iw finds. The card may just be looking around for itself: then it is busy, for some seconds.
+
+    On a card that has joined a network it may not end (seen on simulated ones): then, what the kernel has heard of.
+    """
     for _ in range(SCAN_TRIES - 1):
         try:
             return _output(["iw", "dev", card, "scan"], SCAN_TIMEOUT_S)
+        except TooSlow:
+            return _output(["iw", "dev", card, "scan", "dump"], SCAN_TIMEOUT_S)
         except ToastboxError as error:
             if "busy" not in str(error):
                 raise
@@ -147,7 +165,7 @@ def _output(command: Sequence[str], timeout_s: float) -> str:
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:
-        raise ToastboxError(f"{command[0]} did not end within {timeout_s:.0f} s") from error
+        raise TooSlow(f"{command[0]} did not end within {timeout_s:.0f} s") from error
     except OSError as error:
         raise ToastboxError(f"{command[0]} cannot be run: {error.strerror}") from error
     if done.returncode:
