@@ -13,9 +13,11 @@ import pytest
 
 from consolekit import BoardProcess, Cable, make_hooks
 from lines import Line
+from toastbox.cli import console_client
+from toastbox.cli.console_client import Client
 from toastbox.config import AgentSettings
 from toastbox.core import console_machine as machine
-from toastbox.core.console import Answer
+from toastbox.core.console import Answer, Session
 from toastbox.device import console_network, console_system, console_wifi
 from toastbox.device.console import Line as ServedLine
 from toastbox.device.console import parse_options
@@ -60,10 +62,17 @@ class Wifi:
     def __init__(self, address: str = "") -> None:
         self.address = address
         self.state: dict[str, str] = {}
+        self.boots = 1
         self.applied: list[list[str]] = []
 
     def wifi_state(self) -> dict[str, str]:
         return self.state
+
+    def boot(self) -> str:
+        return f"boot-{self.boots}"
+
+    def reboot(self) -> None:
+        self.boots += 1
 
     def apply(self, keys: list[str], values: dict[str, str]) -> None:
         self.applied.append(list(keys))
@@ -355,3 +364,61 @@ def test_a_console_that_waits_imports_little() -> None:
     code = "import sys, toastbox.device.console; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"typing", "pathlib", "argparse", "hashlib", "subprocess", "asyncio", "sqlite3", "socket"} & set(loaded)
+
+
+class LossyWire:
+    """The PC's end of a line to a board that starts again, with a new console, when it is told to.
+
+    lost: which answers to `reboot` do not arrive, by their number from 0.
+    """
+
+    port, speed = "x", 115200
+
+    def __init__(self, system: Wifi, place: Path, lost: set[int]) -> None:
+        self._system, self._place, self._lost, self._answers = system, place, lost, 0
+        self._coming = b""
+        self._start()
+
+    def _start(self) -> None:
+        self._board, _ = board_with(self._system, self._place)
+        self._session = Session(self._board.needs_password)
+
+    def write(self, data: bytes) -> None:
+        self._session.feed(data, 0.0)
+        while True:
+            out, command = self._session.next()
+            self._coming += out
+            if command is None:
+                return
+            self._session.answer(self._board.do(command.name, command.args))
+            if command.name == "reboot":
+                told = self._session.next()[0]
+                self._coming = b"" if self._answers in self._lost else told
+                self._answers += 1
+            if self._board.after is not None:
+                self._board.after()
+                self._start()
+                return
+
+    def read(self, timeout_s: float) -> bytes:
+        data, self._coming = self._coming, b""
+        if not data:
+            time.sleep(timeout_s)
+        return data
+
+
+@pytest.mark.parametrize("lost", [set(), {0}, {0, 1}])
+def test_reboot_whose_answer_is_lost_is_done_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: set[int]
+) -> None:
+    monkeypatch.setattr(console_client, "REPEAT_S", 0.05)
+    system = Wifi()
+    client = Client(LossyWire(system, tmp_path, lost))  # type: ignore[arg-type]
+    client.connect()
+    client.ask("reboot")
+    assert system.boots == 2 and client.repeats == len(lost)
+    client.ask("reboot")  # of the start that was there before: to be asked for a new one, it has to be met
+    assert system.boots == 2
+    client.connect()
+    client.ask("reboot")
+    assert system.boots == 3

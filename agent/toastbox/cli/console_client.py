@@ -46,6 +46,7 @@ class Client:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.repeats = 0
+        self._boot = ""
         self._seq = random.randrange(1, machine.MAX_SEQ // 2)
         self._reader = machine.FrameReader(machine.MAX_ANSWER)
         self._seen = bytearray()
@@ -54,6 +55,7 @@ class Client:
         """What `hello` tells; logged in, if the console has a password. NobodyAnswers, BoardRefused."""
         self._seen.clear()
         hello: dict[str, Any] = self.ask("hello", deadline_s=wait_s)
+        self._boot = str(hello.get("boot", ""))
         if hello.get("protocol") != 1:
             raise ToastboxError("the board speaks a newer protocol: update this program")
         if hello.get("locked"):
@@ -64,6 +66,8 @@ class Client:
 
     def ask(self, name: str, deadline_s: float = 0.0, **args: Any) -> Any:
         """The result. BoardRefused: it was not done. NobodyAnswers: within the deadline."""
+        if name == "reboot" and self._boot:  # asked again of a board that has done it, it must not be done again
+            args = {"boot": self._boot, **args}
         self._seq += 1
         frame = machine.encode({"seq": self._seq, "do": name, **args})
         end_s = time.monotonic() + (deadline_s or DEADLINE_S.get(name, ORDINARY_DEADLINE_S))

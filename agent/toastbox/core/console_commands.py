@@ -108,6 +108,7 @@ def check(name: object, args: dict) -> "tuple[str, dict]":  # type: ignore[type-
         "pair": {"code": str, "hub": str},
         "log": {"count": int},
         "auth": {"password": str},
+        "reboot": {"boot": str},
         "factory-reset": {"phrase": str},
     }
     wanted = kinds.get(name, {})
@@ -124,7 +125,9 @@ def _check_sizes(name: str, args: dict) -> None:  # type: ignore[type-arg]
     for needed, key in (("set", "values"), ("pair", "code"), ("auth", "password")):
         if name == needed and not args.get(key):
             raise UsageError("the argument '" + key + "' is missing")
-    texts = list(args.get("values", {}).items()) + [args.get(key, "") for key in ("code", "hub", "password", "phrase")]
+    texts = list(args.get("values", {}).items()) + [
+        args.get(key, "") for key in ("code", "hub", "password", "phrase", "boot")
+    ]
     for each in texts:
         for text in each if isinstance(each, tuple) else (each,):
             if not isinstance(text, str) or len(text) > MAX_TEXT:

@@ -89,7 +89,8 @@ class Board:
     # --- who is there
 
     def _hello(self) -> dict[str, Any]:
-        return {"protocol": PROTOCOL, "version": __version__, "hostname": self._hostname(), "board": self._name}
+        found = {"protocol": PROTOCOL, "version": __version__, "hostname": self._hostname(), "board": self._name}
+        return {**found, "boot": self._system.boot()}
 
     def _hostname(self) -> str:
         chosen = self._settings.get("hostname")
@@ -306,7 +307,10 @@ class Board:
 
     # --- the whole board
 
-    def _reboot(self) -> str:
+    def _reboot(self, boot: str = "") -> str:
+        """boot: the start that is to end. One who did not hear the answer asks again, when that has ended already."""
+        if boot and boot != self._system.boot():
+            return "has started again"
         self.after = self._system.reboot
         return "starting again"
 

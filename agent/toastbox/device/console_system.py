@@ -47,11 +47,16 @@ if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only w
 
         def log(self, count: int) -> list[str]: ...
 
+        def boot(self) -> str:
+            """What differs from one start of the board to the next."""
+            ...
+
         def reboot(self) -> None: ...
 
         def poweroff(self) -> None: ...
 
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 HOOK_TIMEOUT_S = 60.0
 SCAN_TIMEOUT_S = 20.0
 SCAN_TRIES, SCAN_PAUSE_S = 4, 2.0
@@ -121,6 +126,10 @@ class LinuxSystem:
         if text is None:
             raise ToastboxError("this system keeps no log that can be read")
         return text.splitlines()[-count:] if count else []
+
+    def boot(self) -> str:
+        with open(BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
 
     def reboot(self) -> None:
         if self._hook("reboot") is None:
