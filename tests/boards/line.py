@@ -41,26 +41,12 @@ class Line:
         self.heard += data
         self.all_heard += data
 
-    def take(self) -> bytes:
-        """What has come since it was asked the last time, or comes now."""
-        self._hear()
-        data, self.heard = self.heard, b""
-        return data
-
-    def send(self, data: bytes) -> None:
-        self._serial.write(data)
-
     def type(self, line: str) -> None:
-        self.send(f"{line}\r".encode())
+        self._serial.write(f"{line}\r".encode())
 
     def meet(self) -> None:
         """Boot to the console."""
         self.expect(r"(?s)Type help.*?toastbox> ")
-
-    def meet_again(self) -> None:
-        """After something else was spoken on this line: to a prompt."""
-        self.type("")
-        self.expect(r"toastbox> ")
 
     def console(self, line: str, timeout_s: float = COMMAND_S) -> str:
         """What the board's console answers."""
