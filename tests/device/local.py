@@ -148,6 +148,7 @@ class LocalDevice:
         (root / ".toastbox").mkdir(parents=True, exist_ok=True)
         self.hub = hub
         self.mode = mode
+        self.boot = "first"
         self.remote = LocalRemote(hub, root.name)
         self.arena = Arena(4 << 20, regions={"listings": 64 << 10})
         self.buffers = [self.arena.buffer(WINDOW) for _ in range(2)] + [self.arena.buffer(WINDOW)]
@@ -166,8 +167,14 @@ class LocalDevice:
             self.root.name,
             self.mode,
             ahead_bytes=self.ahead_bytes,
+            boot=self.boot,
         )
         self.engine.start()
+
+    def reboot(self) -> None:
+        """As `restart`, after a power cut: the test has put on disk what that left."""
+        self.boot += " next"
+        self.restart()
 
     def restart(self) -> None:
         self.folder.close()

@@ -102,7 +102,9 @@ def test_index_of_version_1_is_brought_up(tmp_path: Path) -> None:
     index.close()
     db = sqlite3.connect(tmp_path / "index.db")
     key = bytes.fromhex(db.execute("SELECT value FROM meta WHERE name = 'sum_key'").fetchone()[0])
-    db.executescript("DROP TABLE folder; DELETE FROM meta WHERE name = 'sum_key'; PRAGMA user_version = 1")
+    db.executescript(
+        "DROP TABLE folder; DROP TABLE unsettled; DELETE FROM meta WHERE name = 'sum_key'; PRAGMA user_version = 1"
+    )
     db.close()
     again = Index(str(tmp_path / "index.db"))
     assert len(again) == 601 and len(list(again.children(b"d"))) == 600

@@ -25,7 +25,7 @@ class NotedEngine:
     def __init__(self) -> None:
         self.report = Report()
         self.dirty = Dirty()
-        self.unconfirmed = False
+        self.unconfirmed = self.unsettled = False
         self.holds_deletes = False
         self.held_once = False
         self.fails = self.no_starts = self.more_ahead = 0
@@ -43,6 +43,10 @@ class NotedEngine:
         self.no_starts -= 1
         if self.no_starts >= 0:
             raise DeviceFull("no room")
+
+    def settle(self) -> None:
+        self.unsettled = False
+        self._call("settle")
 
     def confirm(self) -> None:
         self._call("confirm")
@@ -174,3 +178,14 @@ def test_an_upload_elsewhere_is_nothing_to_a_paused_device(engine: NotedEngine, 
     worker.hint_ahead()
     worker.set_paused(False)
     assert "fetch ahead" not in engine.wait_for(4)
+
+
+def test_what_was_recorded_is_flushed_a_while_after_the_last_change_and_once(
+    engine: NotedEngine, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLE_AFTER_S", 0.05)
+    engine.unsettled = True
+    worker.start()
+    assert engine.wait_for(4)[3:] == ["settle"]
+    worker.hint()
+    assert engine.wait_for(5)[4:] == ["cycle"]

@@ -16,7 +16,7 @@ from toastbox.errors import AccessDenied, DeviceFailing, DeviceFull, HubRefused,
 
 from .clock import DeviceClock
 from .kernel import Kernel, Mounted
-from .promises import Broken, Ledger
+from .promises import Broken, Ledger, tree_of
 from .remote import Network, SimRemote
 from .small import AHEAD_BYTES, WINDOW
 
@@ -89,6 +89,7 @@ class SimIndex(Index):
             self._db.deserialize(image)
             self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
             self._holds = bool(self.held())
+            self.unsettled.count()
         self._step = step
         self.images = [self.image()]
 
@@ -140,7 +141,7 @@ class SimDevice:
         self.act: Callable[[], None] = lambda: None
         self.told: set[tuple[bytes, bool]] = set()
         self.overflown = False
-        self.steps = 0
+        self.steps = self.boots = 0
         self._kernel = kernel
         self._network = network
         self._ledger = ledger
@@ -211,6 +212,8 @@ class SimDevice:
         if engine.unconfirmed and self._chance.random() < 0.7:
             self.clock.sleep(self._chance.choice((0.03, 2.0)))
             engine.confirm()
+        if self._chance.random() < 0.1:
+            engine.settle()
         if engine.cursor > engine.report.head and engine.report.head:
             raise Broken(f"the cursor {engine.cursor} is beyond the head {engine.report.head}")
 
@@ -232,6 +235,7 @@ class SimDevice:
             self.mode,
             lanes=[remote],
             ahead_bytes=AHEAD_BYTES,
+            boot=f"boot {self.boots}",
         )
         engine.start()
         self.engine = engine
@@ -255,10 +259,12 @@ class SimDevice:
         images = [*self._index.images, self._index.image()] if self._index is not None else [self._image]
         self._stop()
         if power:
+            self.boots += 1
             self._image = self._chance.choice(images)
-            durable = self._ledger.versions_on(self.disk)
+            durable, before = self._ledger.versions_on(self.disk), tree_of(self.disk)
             torn = self.disk.power_cut(self._chance)
             self._ledger.power_cut(self.name, self.disk, durable, torn)
+            self._ledger.undone(self.name, before, tree_of(self.disk))
 
     def writeback(self) -> None:
         """The kernel has written everything out, as it does after half a minute."""

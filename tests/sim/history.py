@@ -104,6 +104,7 @@ class History:
 
     def _user(self, device: SimDevice) -> User:
         def tell(path: bytes, tree: bool) -> None:
+            self.ledger.touched(device.name, path)
             if self.chance.random() >= self.weather.missed_events:
                 device.told.add((path, tree))
             elif self.chance.random() < 0.5:

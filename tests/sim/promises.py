@@ -6,9 +6,10 @@ destroyed it before the hub had it; a power cut took it before it was on stable 
 hub's owner put an old journal back and no device has it any more.
 
 While it runs: nothing that a device drops is the last of its version; what a device shows is whole; nobody replaces or
-deletes in the journal what was never in his folder; a number of the journal never means two things; what was called
-committed stays. At the end: all folders and the journal are equal, nothing is left over, and one more round does
-nothing.
+deletes in the journal what was never in his folder; what a power cut made of a path (nothing, an older version, an
+empty or torn file) never replaces the version that the journal has of it; a number of the journal never means two
+things; what was called committed stays. At the end: all folders and the journal are equal, nothing is left over, and
+one more round does nothing.
 """
 
 from collections.abc import Iterable
@@ -17,8 +18,15 @@ from toastbox.core.entry import FILE
 from toastbox.core.names import path_of
 from toastbox.hub.journal.base import Row
 
+from .disk import FILE as INODE_FILE
+from .disk import FOLDER as INODE_FOLDER
+from .disk import LINK as INODE_LINK
 from .disk import Disk, Inode
 from .hub import Hub
+
+KINDS = {INODE_FILE: 1, INODE_FOLDER: 2, INODE_LINK: 3}
+Version = tuple[int, bytes]  # kind of an entry, held
+NOTHING: Version = (0, b"")
 
 
 class Broken(AssertionError):
@@ -36,6 +44,7 @@ class Ledger:
         self._had: dict[str, set[bytes]] = {}
         self._kept: set[bytes] = set()
         self._restored = False
+        self._undone: dict[str, dict[bytes, tuple[Version, Version]]] = {}  # by a power cut: before, after
         self.overrules: set[str] = set()  # devices that only send: their files replace whatever there is
         self._means: dict[tuple[int, int], tuple[bytes, int, bytes]] = {}
         self._committed: dict[tuple[int, int], tuple[bytes, int, bytes]] = {}
@@ -43,6 +52,7 @@ class Ledger:
     def watch(self, name: str, disk: Disk) -> None:
         self._disks[name] = disk
         self._had[name] = {b""}
+        self._undone[name] = {}
         disk.dropped = lambda held, by_user: self.dropped(name, held, by_user)
         disk.shown = lambda inode: self.shown(name, inode)
 
@@ -81,6 +91,20 @@ class Ledger:
                 raise Broken(f"the power cut took from {name} what was safe: {self._versions[held]}: {brief(held)}")
             del self._versions[held]
 
+    def undone(self, name: str, before: dict[bytes, Version], after: dict[bytes, Version]) -> None:
+        """What the power cut has done to the paths of a device."""
+        known = self._undone[name]
+        for path in before.keys() | after.keys():
+            was, now = before.get(path, NOTHING), after.get(path, NOTHING)
+            if was != now:
+                known[path] = known[path][0] if path in known else was, now
+
+    def touched(self, name: str, path: bytes) -> None:
+        """A user was at a path: what is there, above and below is his doing from now on."""
+        for other in list(self._undone[name]):
+            if other == path or other.startswith(path + b"/") or path.startswith(other + b"/"):
+                del self._undone[name][other]
+
     def versions_on(self, disk: Disk) -> set[bytes]:
         return {held for held in self._versions if disk.durable(held)}
 
@@ -92,6 +116,7 @@ class Ledger:
             if row.seq > before:
                 self._note(row)
                 self._check_author(name, row)
+                self._check_cut(name, row)
 
     def _note(self, row: Row) -> None:
         meaning = (row.key, row.kind, row.content)
@@ -112,6 +137,17 @@ class Ledger:
             return
         if self._hub.held_by(replaced) not in self._had[name]:
             raise Broken(f"{name} replaced what it never had: {describe(replaced)} by {describe(row)}")
+
+    def _check_cut(self, name: str, row: Row) -> None:
+        was, now = self._undone[name].get(path_of(row.key), (NOTHING, NOTHING))
+        replaced = self._hub.row(row.parent) if row.parent else None
+        if was == now or replaced is None or self._restored or (name in self.overrules and row.kind):
+            return
+        if self._version(replaced) == was and self._version(row) == now:
+            raise Broken(f"a power cut of {name} replaced {describe(replaced)} by {describe(row)}")
+
+    def _version(self, row: Row) -> Version:
+        return row.kind, self._hub.held_by(row) or b""
 
     def acknowledged(self, seq: int, key: bytes, kind: int, content: bytes) -> None:
         self._committed[self._hub.service.epoch, seq] = (key, kind, content)
@@ -146,6 +182,10 @@ class Ledger:
 
     def _found(self, held: bytes) -> bool:
         return held in self._kept or any(disk.holds(held) for disk in self._disks.values())
+
+
+def tree_of(disk: Disk) -> dict[bytes, Version]:
+    return {path: (KINDS[inode.kind], inode.held) for path, inode, _ in disk.walk() if inode.kind in KINDS}
 
 
 def brief(held: bytes) -> str:

@@ -10,6 +10,7 @@ import os
 
 import pytest
 
+from toastbox.device.aftermath import Aftermath
 from toastbox.device.folder import Folder
 from toastbox.device.publish import Publisher
 
@@ -74,3 +75,9 @@ def test_overwritten_conflict_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Publisher, "keep_copy", throw_away)
     assert fails_somewhere(400)
+
+
+@pytest.mark.timeout(600)
+def test_power_cut_taken_for_an_edit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Aftermath, "run", lambda self: None)
+    assert fails_somewhere(3000)

@@ -15,6 +15,7 @@ from toastbox.core import wire
 from toastbox.core.entry import FILE, Entry
 from toastbox.core.ignore import IgnoreRules
 from toastbox.core.names import path_of
+from toastbox.device.aftermath import Aftermath
 from toastbox.device.ahead import Ahead
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
@@ -44,7 +45,7 @@ class Engine:
 
     buffers: three or more writable buffers of at least twice the largest chunk: windows to send, the last one to read.
     lanes: the hub on further connections, on which windows are sent beside the first. ahead_bytes: see device/ahead.py.
-    hashers: threads that may hash one large file.
+    hashers: threads that may hash one large file. boot: another word after each start of the machine.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Engine:
         lanes: Sequence[Remote] = (),
         ahead_bytes: int = 0,
         hashers: int = 1,
+        boot: str = "",
     ) -> None:
         self._folder = folder
         self._index = index
@@ -75,6 +77,9 @@ class Engine:
         reader = Reader(folder, buffers[-1], hashers)
         publisher = Publisher(folder, index, device_name, self._hold, changed, self._doubt, clock)
         self._publisher = publisher
+        index.unsettled.flush = folder.flush_all
+        self._started = False
+        self._aftermath = Aftermath(folder, index, reader, boot, mode == SEND_ONLY)
         self._recovery = Recovery(folder, index, publisher, device_name, changed)
         self._puller = Puller(
             folder,
@@ -114,6 +119,8 @@ class Engine:
         with self._index.guarded():
             self._folder.check()
             self._recovery.run()
+            self._aftermath.run()
+            self._started = True
             self._load_rules()
             self._tell()
 
@@ -173,6 +180,19 @@ class Engine:
         """Look again at files that changed too lately to be trusted."""
         with self._index.guarded():
             self._pusher.confirm()
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether `settle` should be called some seconds after the last change."""
+        return self._started and len(self._index.unsettled) > 0
+
+    def settle(self) -> None:
+        """Put on stable storage what was recorded: a power cut cannot undo it any more."""
+        if self.unsettled:
+            with self._index.guarded():
+                self._folder.flush_all()
+                with self._index.transaction():
+                    self._index.unsettled.clear()
 
     @property
     def holds_deletes(self) -> bool:

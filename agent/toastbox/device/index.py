@@ -10,7 +10,7 @@ One SQLite database, FOLDER/.toastbox/index.db. Tables:
     piece   which entries hold a chunk (first 8 bytes of its hash), files of several chunks only.
     intent  what is being published (core/apply.py); survives a crash between staging and publishing.
     held    entries of the journal that cannot be applied here, with the reason.
-    meta    cursor, epoch and a few words of state.
+    meta    cursor, epoch and a few words of state. unsettled: see device/unsettled.py.
 
 Nothing here is flushed by itself: WAL with synchronous=NORMAL keeps the database sound, and what must be on stable
 storage together with files is made so by the flush of the batch. The page cache is bounded.
@@ -26,14 +26,14 @@ from toastbox.core.content import list_of
 from toastbox.core.diff import Signature
 from toastbox.core.entry import FILE, FOLDER, Entry
 from toastbox.core.names import children_range, key_of
-from toastbox.device import folder_sums
+from toastbox.device import folder_sums, unsettled
 from toastbox.device.folder_sums import FolderSums
 from toastbox.device.places import Places
 from toastbox.device.row import COLUMNS, Row, prefix_of
 from toastbox.device.storage import storage_errors
 from toastbox.errors import WrongUse
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA_1 = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entry(
@@ -69,6 +69,7 @@ class Index:
         self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
         self._sums = FolderSums(self._db)
+        self.unsettled = unsettled.Unsettled(self._db)
         with self.guarded():
             self._set_up(path, cache_bytes)
 
@@ -87,6 +88,7 @@ class Index:
     def _count(self) -> None:
         self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
         self._holds = bool(self._db.execute("SELECT count(*) FROM held").fetchone()[0])
+        self.unsettled.count()
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -96,6 +98,8 @@ class Index:
             self._db.executescript(f"BEGIN; {SCHEMA_1} PRAGMA user_version = 1; COMMIT;")
         if version < 2:
             self._migrate_to_2()
+        if version < 3:
+            self._db.executescript(f"BEGIN; {unsettled.SCHEMA}; PRAGMA user_version = 3; COMMIT;")
 
     def _migrate_to_2(self) -> None:
         """Sums of folders. All of it or nothing."""
@@ -163,24 +167,20 @@ class Index:
             return
         with self.joined():
             yield
-            self._sums.write()
-        self._db.execute("COMMIT")
+        self.settle()
 
     def settle(self) -> None:
         """End the transaction that was joined, if there is one."""
         if self._db.in_transaction:
             self._sums.write()
+            self.unsettled.before_commit()
             self._db.execute("COMMIT")
 
     def sync(self) -> None:
         """When this returns, what is committed is on stable storage. Raises OSError."""
         for suffix in ("-wal", ""):
-            with suppress(FileNotFoundError):
-                descriptor = os.open(self._path + suffix, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fdatasync(descriptor)
-                finally:
-                    os.close(descriptor)
+            with suppress(FileNotFoundError), open(self._path + suffix, "rb", buffering=0) as file:
+                os.fdatasync(file.fileno())
 
     # --- words of state
 
@@ -358,10 +358,10 @@ class Index:
     def watched_by(self, stand_in: Callable[[Any], Any]) -> Callable[[], None]:
         """Have every statement go through what stand_in makes of the database; the answer undoes it."""
         real = self._db
-        self._db = self._sums.db = stand_in(real)
+        self._db = self._sums.db = self.unsettled.db = stand_in(real)
 
         def undo() -> None:
-            self._db = self._sums.db = real
+            self._db = self._sums.db = self.unsettled.db = real
 
         return undo
 

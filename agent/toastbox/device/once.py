@@ -52,7 +52,9 @@ def _sync(parts: Parts, accept_deletes: bool) -> bool:
     engine = parts.engine
     engine.start()
     engine.retry_held()
-    return any(_cycle(engine, parts, accept_deletes) for _ in range(MOST_CYCLES))
+    in_step = any(_cycle(engine, parts, accept_deletes) for _ in range(MOST_CYCLES))
+    engine.settle()
+    return in_step
 
 
 def _cycle(engine: Engine, parts: Parts, accept_deletes: bool) -> bool:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from toastbox.config import BESIDE_WINDOWS, AgentSettings
 from toastbox.core.guard import judge_root
 from toastbox.core.schedule import limits_at, parse_offset, parse_schedule
+from toastbox.device.aftermath import boot_id
 from toastbox.device.engine import Engine
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
@@ -61,6 +62,7 @@ class Parts:
             self.lanes[1:],
             settings.ahead,
             processors(),
+            boot_id(),
         )
 
     def _throttle(self, settings: AgentSettings, way: int) -> Throttle | None:

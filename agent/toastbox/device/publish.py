@@ -93,6 +93,7 @@ class Publisher:
         self._intents = 0
         self._all_flushed = self._displaces = False
         self._rows: list[tuple[Entry, Seen | None]] = []
+        self._unflushed: set[bytes] = set()  # paths of rows whose content or name nobody has flushed
         self._losers: set[bytes] = set()  # paths whose local version loses its place when the journal's takes it
         self.again: list[Entry] = []
         self.echo: Echo = Silence()
@@ -106,6 +107,7 @@ class Publisher:
         self._batch += 1
         self._rows, self.again = [], []
         self._losers.clear()
+        self._unflushed.clear()
         ready = self._ready(targets)
         self._name_anew(ready)
         for path, new_path in plan.aside:
@@ -143,6 +145,8 @@ class Publisher:
     def _note(self, entry: Entry, seen: Seen | None) -> None:
         key = key_of(entry.path)
         self._index.unhold(key)
+        if entry.path in self._unflushed:
+            self._index.unsettled.mark(key, entry.seq, self._index.get)
         if entry.kind == DELETED:
             self._index.delete(key)
         elif seen is None:
@@ -275,6 +279,7 @@ class Publisher:
     def _make_folder(self, entry: Entry) -> bool:
         self.ensure_parent(entry.path, entry.seq)
         self._folder.make_folder(entry.path)
+        self._unflushed.add(entry.path)
         self._rows.append((entry, self._folder.lstat(entry.path)))
         return True
 
@@ -293,6 +298,7 @@ class Publisher:
             now.doubtful = True
         elif now is not None and (now.mtime_ns, now.flags) != (entry.mtime_ns, entry.flags & EXECUTABLE):
             now = self._with_meta(entry, now)
+        self._unflushed.add(new)
         self._rows += [(entry, now), (deletion, None)]
 
     def _remove_folder(self, path: bytes, replaced: bool, entry: Entry) -> bool:
@@ -415,6 +421,8 @@ class Publisher:
         return now
 
     def _adopt(self, entry: Entry, seen: Seen | None) -> bool:
+        if entry.kind != DELETED:
+            self._unflushed.add(entry.path)
         self._rows.append((entry, seen))
         return True
 

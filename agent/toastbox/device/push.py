@@ -288,7 +288,9 @@ class Pusher:
             return True
         if row.entry.mtime_ns != entry.mtime_ns and row.signature.mtime_ns != entry.mtime_ns:
             return True
-        self._index.set_signature(row.key, seen.proof)
+        with self._index.joined():
+            self._index.unsettled.mark(row.key, row.entry.seq, self._index.get)
+            self._index.set_signature(row.key, seen.proof)
         return False
 
     def _propose_rename(self, seen: Seen, entry: Entry) -> bool:
@@ -372,6 +374,7 @@ class Pusher:
     def _committed(self, proposal: Proposal) -> None:
         entry = proposal.entry
         key = key_of(entry.path)
+        self._index.unsettled.mark(key, proposal.seq, self._index.get)
         self._in_full.discard(entry.path)
         if entry.kind == DELETED or proposal.seen is None:
             self._index.delete(key)

@@ -1,8 +1,8 @@
 """The thread in which the loop runs: sleeps until something is to be done, and nothing wakes it otherwise.
 
-Awake for: a hint from the hub, a local change, a command, the retry after a failure, the confirmation of a file that
-was too fresh, deletions that the hub held until they were no more one go, the safety pull. Failures that time may
-cure are retried with growing, jittered delays.
+Awake for: a hint from the hub, a local change, the flush some seconds after it, a command, the retry after a failure,
+the confirmation of a file that was too fresh, deletions that the hub held until they were no more one go, the safety
+pull. Failures that time may cure are retried with growing, jittered delays.
 """
 
 import threading
@@ -19,6 +19,7 @@ CONFIRM_AFTER_S = 0.03
 RETRY_BASE_S = 0.5
 RETRY_CAP_S = 60.0
 DENIED_RETRY_S = 900.0
+SETTLE_AFTER_S, SETTLE_MOST_S = 5.0, 30.0  # after the last change and the first; then the kernel has written it itself
 DELETES_RETRY_S = WINDOW_S + 5.0
 CURABLE = (HubUnreachable, HubRefused, HostilePeer, DamagedData, AccessDenied, DeviceFull)
 
@@ -59,6 +60,8 @@ class Worker(threading.Thread):
         self._denied = self._engine_started = False
         self._retry = True  # what was held back before the start may have room now
         self._deletes_due_s: float | None = None
+        self._settle_due_s: float | None = None
+        self._settle_by_s: float | None = None
         self._waiters: list[threading.Event] = []
 
     # --- called from other threads
@@ -133,7 +136,7 @@ class Worker(threading.Thread):
         """Wait for something to do; False when asked to stop."""
         with self._wake:
             if not self._wanted and not self._ahead and not self._stopping:
-                self._wake.wait(self._patience_s())
+                self._wake.wait(min(self._patience_s(), self._until_settling_s()))
             self._engine.dirty.merge(self._dirty)
             self._dirty.clear()
             return not self._stopping
@@ -152,6 +155,19 @@ class Worker(threading.Thread):
             patience_s = min(patience_s, max(self._deletes_due_s - self._clock.monotonic_s(), 0.0))
         return patience_s
 
+    def _until_settling_s(self) -> float:
+        if self._settle_due_s is None:
+            return threading.TIMEOUT_MAX
+        return max(self._settle_due_s - self._clock.monotonic_s(), 0.0)
+
+    def _plan_settling(self) -> None:
+        if not self._engine.unsettled:
+            self._settle_due_s = self._settle_by_s = None
+            return
+        now_s = self._clock.monotonic_s()
+        self._settle_by_s = self._settle_by_s or now_s + SETTLE_MOST_S
+        self._settle_due_s = min(now_s + SETTLE_AFTER_S, self._settle_by_s)
+
     def _round(self) -> None:
         with self._wake:
             wanted, self._wanted = self._wanted, False
@@ -162,7 +178,9 @@ class Worker(threading.Thread):
             retry = (self._retry or not wanted) and not paused
             self._retry = self._retry and paused
         report = self._engine.report
-        if paused:
+        if not wanted and not ahead and self._until_settling_s() == 0.0:
+            self._tried(self._engine.settle)
+        elif paused:
             report.state = "paused"
         elif ahead and not wanted and self._engine_started:
             self._tried(self._fetch_ahead)
@@ -170,6 +188,7 @@ class Worker(threading.Thread):
             self._tried(self._engine.confirm)
         else:
             self._tried(lambda: self._cycle(accept, retry))
+        self._plan_settling()
         self._release(waiters)
 
     def _tried(self, step: Callable[[], None]) -> None:

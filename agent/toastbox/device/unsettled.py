@@ -1,0 +1,83 @@
+"""Paths recorded in the index that a power cut could still undo on disk: their owner's program flushed nothing.
+
+A mark is written with the row, in one transaction, and has what was agreed before. Marks go when the file system has
+been flushed, some seconds after the last change, when the kernel has written most of it anyway. They are MOST at most:
+beyond that, the flush comes before the transaction is committed, and no mark is needed.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from toastbox.core.entry import DELETED, Entry
+from toastbox.core.names import path_of
+
+SCHEMA = (
+    "CREATE TABLE unsettled(key BLOB PRIMARY KEY, seq INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    " flags INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID"
+)
+MOST = 256
+
+
+class Known(Protocol):
+    """A row of the index."""
+
+    entry: Entry
+
+
+class Mark(NamedTuple):
+    """seq: of the entry that was recorded; prior: what was agreed before, None for nothing."""
+
+    key: bytes
+    seq: int
+    prior: Entry | None
+
+
+class Unsettled:
+    """The table `unsettled`. flush(): puts all of the file system on stable storage."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self.flush: Callable[[], None] = lambda: None
+        self._count = 0
+        self._overfull = False
+
+    def __len__(self) -> int:
+        return self._count
+
+    def count(self) -> None:
+        """Find out again how many there are: at the start, and after a rollback."""
+        self._overfull = False
+        self._count = self.db.execute("SELECT count(*) FROM unsettled").fetchone()[0]
+
+    def mark(self, key: bytes, seq: int, get: Callable[[bytes], Known | None]) -> None:
+        """To be called before the row is written, in its transaction. The first row that `get` finds counts."""
+        if self._overfull or self._count >= MOST:
+            self._overfull = True
+            return
+        row = get(key)
+        before = row.entry if row is not None else Entry(b"", DELETED)
+        self._count += self.db.execute(
+            "INSERT INTO unsettled VALUES(?, ?, ?, ?, ?) ON CONFLICT(key) DO NOTHING",
+            (key, seq, before.kind, before.flags, before.content),
+        ).rowcount
+
+    def marks(self) -> list[Mark]:
+        found = self.db.execute("SELECT key, seq, kind, flags, content FROM unsettled ORDER BY key").fetchall()
+        return [
+            Mark(key, seq, Entry(path_of(key), kind, flags, content=content) if kind != DELETED else None)
+            for key, seq, kind, flags, content in found
+        ]
+
+    def before_commit(self) -> None:
+        """What could not be marked must be on stable storage before its rows are."""
+        if self._overfull:
+            self.flush()
+            self.clear()
+
+    def clear(self) -> None:
+        """All that was recorded is on stable storage, or has been judged."""
+        self._overfull = False
+        if self._count:
+            self.db.execute("DELETE FROM unsettled")
+            self._count = 0
