@@ -142,13 +142,15 @@ def translated(refusal: Refusal) -> Exception:
 class LocalDevice:
     """A real folder with an engine on it. `restart` is what a kill -9 and a new start do."""
 
-    def __init__(self, hub: LocalHub, root: Path, mode: str = "two-way", ahead_bytes: int = 0) -> None:
+    def __init__(
+        self, hub: LocalHub, root: Path, mode: str = "two-way", ahead_bytes: int = 0, boot: str = "first"
+    ) -> None:
         self.root = root
         self.ahead_bytes = ahead_bytes
         (root / ".toastbox").mkdir(parents=True, exist_ok=True)
         self.hub = hub
         self.mode = mode
-        self.boot = "first"
+        self.boot = boot
         self.remote = LocalRemote(hub, root.name)
         self.arena = Arena(4 << 20, regions={"listings": 64 << 10})
         self.buffers = [self.arena.buffer(WINDOW) for _ in range(2)] + [self.arena.buffer(WINDOW)]
