@@ -328,3 +328,14 @@ def test_root_is_small_and_the_image_the_same_every_time(tmp_path: Path, image_o
     assert told.startswith(b"# of bookworm") and b"linux-image-" in told and b"libssl3_" in told
     root_line = next(line for line in listed.stdout.splitlines() if "type=83" in line)
     assert int(root_line.split("size=")[1].split(",")[0]) * 512 < 60_000_000
+
+
+def test_emulator_ends_with_the_command() -> None:
+    code = "from toastbox.cli import image; image.run_to_its_end(['sh', '-c', 'echo $$; exec sleep 600'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        child = int(running.stdout.readline())
+        running.terminate()
+        running.wait(20)
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

@@ -3,6 +3,7 @@
 import argparse
 import lzma
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -124,7 +125,7 @@ def _ssh_key(name: str | None) -> str:
 
 
 def emulate(options: argparse.Namespace) -> int:
-    """Boot an image; this process becomes QEMU."""
+    """Boot an image in QEMU, which ends with this process."""
     emulator = builder("emulate")
     path = Path(options.image)
     if not path.is_file():
@@ -146,13 +147,25 @@ def emulate(options: argparse.Namespace) -> int:
     if options.serial == "mon:stdio":
         warn("Ctrl-A X pulls the plug. On the board, this machine is 10.0.2.2, and help lists what can be typed")
     try:
-        return subprocess.run(command, check=False).returncode
+        return run_to_its_end(command)
     except FileNotFoundError:
         raise WrongUse(f"{command[0]} is missing here: sudo apt-get install qemu-system-arm") from None
     finally:
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
+
+
+def run_to_its_end(command: list[str]) -> int:
+    """Run a program; its exit status. Who ends this process by a signal ends that one. FileNotFoundError."""
+    process = subprocess.Popen(command)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    finally:
+        process.terminate()  # Ctrl-C; of one that has ended, nothing
+        process.wait()
 
 
 def builder(name: str) -> Any:
