@@ -12,6 +12,8 @@ import pytest
 
 from hubkit import Caller, Running, file, folder
 from toastbox.core.auth import hook_key, verify_hook
+from toastbox.core.backoff import delay_s
+from toastbox.hub import webhooks
 from toastbox.hub.subscribers import Subscriber, Subscribers
 
 
@@ -217,6 +219,7 @@ def test_webhook_is_silent_after_some_tries_until_the_device_asks(
     hub: Running, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("toastbox.hub.webhooks._BASE_S", 0.02)
+    monkeypatch.setattr("toastbox.hub.webhooks.ATTEMPTS", 4)
     board.status = 500
     caller, writer = hub.device("board"), hub.device("writer")
     register(caller, board.port)
@@ -231,8 +234,14 @@ def test_webhook_is_silent_after_some_tries_until_the_device_asks(
     assert json.loads(board.posts[4][2])["seq"] == 2
 
 
+def test_device_that_is_out_of_reach_for_three_minutes_is_still_posted_to() -> None:
+    waits = [delay_s(attempt, 0.0, webhooks._BASE_S, webhooks._CAP_S) for attempt in range(1, webhooks.ATTEMPTS)]
+    assert 180 < sum(waits) < 300
+
+
 def test_redirect_is_not_followed(hub: Running, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toastbox.hub.webhooks._BASE_S", 0.02)
+    monkeypatch.setattr("toastbox.hub.webhooks.ATTEMPTS", 4)
     board.status = 307
     caller = hub.device()
     register(caller, board.port)

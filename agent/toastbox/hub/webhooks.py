@@ -1,8 +1,8 @@
 """Posting heads to devices that asked for it instead of holding a connection (docs/SPEC.md, section 5).
 
 A device is posted to at the address that its registration came from and nowhere else. While it does not answer,
-a few more tries follow, with jitter; then the hub is silent until the device asks for anything. Of heads that
-come while a post is under way only the newest is posted.
+more tries follow for some minutes, with jitter; then the hub is silent until the device asks for anything. Of
+heads that come while a post is under way only the newest is posted.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from toastbox.hub.clock import Clock
 from toastbox.hub.journal.base import Device
 from toastbox.hub.refusal import bad_request
 
-ATTEMPTS = 4
+ATTEMPTS = 10  # within three to six minutes: so long a radio may be out of reach
 _BASE_S = 1.0
-_CAP_S = 15.0
+_CAP_S = 120.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 _POSTS_AT_ONCE = 64
 _MAX_PATH = 256
