@@ -7,6 +7,7 @@ import pytest
 
 from local import LocalDevice, Trio, settle
 from toastbox.device import unsettled
+from toastbox.device.folder import Folder
 from toastbox.device.worker import CONFIRM_AFTER_S
 
 
@@ -156,3 +157,16 @@ def test_many_changes_are_flushed_before_they_are_recorded(trio: Trio, monkeypat
         a.write(f"more{number}", b"%d" % number)
     a.sync()
     assert flushes and all(flushes) and not a.engine.unsettled
+
+
+def test_renames_of_a_killed_agent_are_flushed_before_their_intents_are_forgotten(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, a, b = trio
+    a.write("f", b"content")
+    settle(a, b)
+    left = len(b.index.intents())
+    flushed: list[int] = []
+    monkeypatch.setattr(Folder, "flush_all", lambda self: flushed.append(len(b.index.intents())))
+    b.restart()
+    assert flushed == [left] and left and not b.index.intents()

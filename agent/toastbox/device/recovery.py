@@ -40,12 +40,15 @@ class Recovery:
 
     def run(self) -> None:
         """Raises DeviceFull, DeviceFailing; may be run again."""
-        for name, inode, record, expected in self._index.intents():
+        intents = self._index.intents()
+        for name, inode, record, expected in intents:
             entry = wire.decode_entry(record, 0, len(record))[0].entry
             try:
                 self._take_up(name, inode, entry, expected)
             except OSError as error:
                 self._hold(entry, record, error)
+        if intents:  # of a killed agent, whose renames may not be on stable storage: the power may go next
+            self._folder.flush_all()
         with self._index.transaction():
             self._index.drop_intents(ALL_BATCHES)
         for left in self._folder.stage_names():
