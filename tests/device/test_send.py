@@ -1,8 +1,10 @@
 """Windows on several lanes: filled, uploaded side by side, committed in the order in which they left."""
 
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from toastbox.core import wire
 from toastbox.core.entry import FILE, Entry
 from toastbox.device.folder import Folder
-from toastbox.device.send import CHUNK_MAX, Proposal, Sender
+from toastbox.device.send import CHUNK_MAX, FileChanged, Proposal, Sender
 from toastbox.errors import HubUnreachable
 
 PATIENCE_S = 20.0
@@ -135,3 +137,23 @@ def test_what_comes_later_is_asked_for_again(tmp_path: Path) -> None:
     hub = Hub()
     send(tmp_path, hub, 12, lanes=1, pause=9)
     assert hub.asked == [0, 1, 2, 3, 4, 9, 10, 11]
+
+
+@pytest.mark.parametrize(("size", "sent"), [(2 * CHUNK_MAX, True), (2 * CHUNK_MAX + 1, False)])
+def test_large_file_that_is_younger_than_the_one_waited_for_is_not_read(tmp_path: Path, size: int, sent: bool) -> None:
+    """A file of one piece cannot be torn."""
+    arena: Any = None
+    folder, hub = Folder(str(tmp_path), arena), Hub()
+    (tmp_path / "x").write_bytes(bytes(size))
+    seen = folder.lstat(b"x")
+    (tmp_path / "x").write_bytes(b"1" + bytes(size - 1))
+    os.utime(tmp_path / "x", (5, 5))
+    lanes: list[Any] = [Lane(hub)]
+    with ThreadPoolExecutor(1) as background:
+        buffers = [memoryview(bytearray(2 * CHUNK_MAX)) for _ in range(2)]
+        sender = Sender(folder, lanes, buffers, background, lambda done: None)
+        with nullcontext() if sent else pytest.raises(FileChanged):
+            sender.add_file(Proposal(Entry(b"x", FILE), seen), lambda proposal: True)
+        sender.finish()
+    folder.close()
+    assert hub.names == [b"x"] * sent

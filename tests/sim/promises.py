@@ -14,7 +14,7 @@ one more round does nothing.
 
 from collections.abc import Iterable
 
-from toastbox.core.entry import FILE
+from toastbox.core.entry import DELETED, FILE
 from toastbox.core.names import path_of
 from toastbox.hub.journal.base import Row
 
@@ -143,6 +143,8 @@ class Ledger:
         replaced = self._hub.row(row.parent) if row.parent else None
         if was == now or replaced is None or self._restored or (name in self.overrules and row.kind):
             return
+        if replaced.kind == DELETED:
+            return  # an index that is older than the disk: what comes back is a version too many, and none is lost
         if self._version(replaced) == was and self._version(row) == now:
             raise Broken(f"a power cut of {name} replaced {describe(replaced)} by {describe(row)}")
 

@@ -282,7 +282,7 @@ class Engine:
             self.dirty.merge(work)
             raise
         if self._pusher.behind:
-            self._index.set_meta("cursor", self._pusher.behind - 1)
+            self._index.set_meta("cursor", min(self._index.cursor, self._pusher.behind - 1))  # never onwards
         self.report.head = max(self.report.head, self._index.cursor)
         return self._pusher.again
 
