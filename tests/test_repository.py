@@ -92,6 +92,12 @@ def test_core_imports_what_micropython_has(path: Path) -> None:
         assert module.split(".")[0] in SHARED | {"toastbox"}, f"{path}:{line}: core must not import {module}"
 
 
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by name, from folders that are no packages."""
+    names = [path.name for path in tracked() if path.name.startswith("test_")]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 def test_files_stay_small() -> None:
     text = [path for path in tracked() if path.suffix in SUFFIXES and path.name != "LICENSE"]
     long = {str(path): count for path in text if (count := len(path.read_text().splitlines())) > MOST_LINES}

@@ -244,3 +244,8 @@ def failing(owner: object, name: str, error: Exception) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, fail)
         yield
+
+
+def contents(device: LocalDevice) -> dict[str, object]:
+    """What a device holds at each path: bytes of a file, target of a link, None for a folder."""
+    return {path: held[0] if isinstance(held, tuple) else held for path, (_, held) in device.tree().items()}

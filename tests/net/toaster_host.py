@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "hub"), str(TESTS / "firmware")]
+sys.path[:0] = [str(TESTS), str(TESTS.parent), str(TESTS / "hub"), str(TESTS / "firmware")]
 
 from boardkit import Board, ask
 

@@ -5,14 +5,10 @@ import time
 
 import pytest
 
-from local import LocalDevice, Trio, settle
+from local import LocalDevice, Trio, contents, settle
 from toastbox.device import unsettled
 from toastbox.device.folder import Folder
 from toastbox.device.worker import CONFIRM_AFTER_S
-
-
-def contents(device: LocalDevice) -> dict[str, object]:
-    return {path: held[0] if isinstance(held, tuple) else held for path, (_, held) in device.tree().items()}
 
 
 def saved(a: LocalDevice, b: LocalDevice) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local import LocalDevice, LocalHub, settle
-from test_aftermath import contents
+from local import LocalDevice, LocalHub, contents, settle
 from test_engine_mounts import mounted
 
 OPTIONS = "loop,commit=300,noauto_da_alloc"  # names and content stay in memory until something flushes
