@@ -158,10 +158,21 @@ def emulate(options: argparse.Namespace) -> int:
 
 def run_to_its_end(command: list[str]) -> int:
     """Run a program; its exit status. Who ends this process by a signal ends that one. FileNotFoundError."""
-    process = subprocess.Popen(command)
+    process: subprocess.Popen[bytes] | None = None
+    told = False
+
+    def end(*_: object) -> None:
+        nonlocal told
+        told = True
+        if process is not None:
+            process.terminate()
+
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: process.terminate())
+        signal.signal(number, end)
+    process = subprocess.Popen(command)
     try:
+        if told:  # while it was being started
+            process.terminate()
         return process.wait()
     finally:
         process.terminate()  # Ctrl-C; of one that has ended, nothing
