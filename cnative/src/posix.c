@@ -136,13 +136,13 @@ int tbx_file_make(tbx_record *out, int fd, const char *name, const uint8_t *data
     return closed(file, finish(out, file, seconds, nanoseconds, mode));
 }
 
-/* As much of a file as there is and fits; negative with errno. */
-static int64_t read_all(int file, uint8_t *buffer, size_t capacity)
+/* As much of a file as there is, up to size; negative with errno. */
+static int64_t read_all(int file, uint8_t *buffer, size_t size)
 {
     size_t got = 0;
 
-    while (got < capacity) {
-        const ssize_t piece = read(file, buffer + got, capacity - got);
+    while (got < size) {
+        const ssize_t piece = read(file, buffer + got, size - got);
         if (piece < 0) {
             return TBX_ERR_SYSTEM;
         }
@@ -167,7 +167,8 @@ int64_t tbx_file_take(tbx_record out[2], int fd, const char *name, uint8_t *buff
     }
     out[1] = out[0];
     if (out[0].kind == TBX_FILE) {
-        got = read_all(file, buffer, capacity);
+        /* What it has grown by since is not asked for: out[1] tells. */
+        got = read_all(file, buffer, out[0].size < capacity ? (size_t)out[0].size : capacity);
         if (got < 0 || look(&out[1], file) < 0) {
             return closed(file, TBX_ERR_SYSTEM);
         }
