@@ -6,8 +6,6 @@ neither is forgotten: the next pull finds an unknown version in the journal's pl
 transaction, so a power cut here does no harm.
 """
 
-from pathlib import Path
-
 from toastbox.core.aftermath import LOST, SAME, judge
 from toastbox.core.names import path_of
 from toastbox.device.folder import Folder
@@ -16,13 +14,6 @@ from toastbox.device.reading import Reader
 from toastbox.device.row import NO_SIGNATURE, Row
 from toastbox.device.seen import OTHER, Seen
 from toastbox.device.unsettled import Mark
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """What is another word after each start of the machine. Raises OSError."""
-    return BOOT_ID.read_text("ascii").strip()
 
 
 class Aftermath:

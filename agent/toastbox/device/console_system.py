@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import time
 
+from toastbox.device.boot import boot_id
 from toastbox.errors import ToastboxError
 
 TYPE_CHECKING = False
@@ -56,7 +57,6 @@ if TYPE_CHECKING:  # typing and pathlib take a megabyte of a process that only w
         def poweroff(self) -> None: ...
 
 
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 HOOK_TIMEOUT_S = 60.0
 SCAN_TIMEOUT_S = 20.0
 SCAN_TRIES, SCAN_PAUSE_S = 4, 2.0
@@ -128,8 +128,7 @@ class LinuxSystem:
         return text.splitlines()[-count:] if count else []
 
     def boot(self) -> str:
-        with open(BOOT_ID, encoding="ascii") as file:
-            return file.read().strip()
+        return boot_id()
 
     def reboot(self) -> None:
         if self._hook("reboot") is None:

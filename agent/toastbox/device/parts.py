@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from toastbox.config import BESIDE_WINDOWS, AgentSettings
 from toastbox.core.guard import judge_root
 from toastbox.core.schedule import limits_at, parse_offset, parse_schedule
-from toastbox.device.aftermath import boot_id
+from toastbox.device.boot import boot_id
 from toastbox.device.engine import Engine
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
