@@ -3,6 +3,7 @@
 import itertools
 import re
 import time
+from abc import ABC, abstractmethod
 
 import serial
 
@@ -11,7 +12,7 @@ COMMAND_S = 300.0
 _NUMBERS = itertools.count()
 
 
-class Line:
+class Line(ABC):
     """serial: where it is heard and spoken; set by whoever opens it."""
 
     _serial: serial.SerialBase
@@ -20,9 +21,9 @@ class Line:
         self.heard = b""
         self.all_heard = bytearray()  # since it was made, over all the machine's starts
 
+    @abstractmethod
     def runs(self) -> bool:
         """Whether the machine is on."""
-        raise NotImplementedError
 
     def expect(self, pattern: str, timeout_s: float = BOOT_S) -> re.Match[str]:
         """Read until this comes; what was before it is dropped."""

@@ -12,7 +12,7 @@ from toastbox.core.bundle import BundleReader
 from toastbox.device.engine import Engine
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
-from toastbox.device.interfaces import FolderInfo, SystemClock
+from toastbox.device.interfaces import SystemClock
 from toastbox.errors import EpochChanged
 from toastbox.hub.ahead import Ahead
 from toastbox.hub.home import Home
@@ -71,9 +71,6 @@ class LocalRemote:
 
     def _count(self, name: str) -> None:
         self.calls[name] = self.calls.get(name, 0) + 1
-
-    def folder(self) -> FolderInfo:
-        raise NotImplementedError
 
     def pull(self, after: int, epoch: int, entries: int, nbytes: int) -> bytes:
         self._count("pull")

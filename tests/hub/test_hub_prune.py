@@ -42,7 +42,7 @@ def prune(service: HubService, days: int = 10, versions: int = 0, between: Any =
         service.flush()
         return result
 
-    return Pruner(service, run, days, versions).prune()
+    return Pruner(service, service.chunks, run, days, versions).prune()
 
 
 def edit(service: HubService, device: Device, clock: Clock, count: int, path: str = "x") -> list[bytes]:

@@ -24,7 +24,7 @@ FOLDER_NUMBER = 1
 
 
 class MemoryChunks:
-    """PruneStore without pruning. What was stored since the last flush is lost in a power cut."""
+    """ChunkStore. What was stored since the last flush is lost in a power cut."""
 
     def __init__(self, durable: dict[bytes, bytes]) -> None:
         self.durable = durable
@@ -73,18 +73,6 @@ class MemoryChunks:
 
     def close(self) -> None:
         pass
-
-    def mark_start(self) -> None:
-        raise NotImplementedError
-
-    def mark(self, folder: int, hashes: Iterable[bytes]) -> None:
-        raise NotImplementedError
-
-    def sweep(self, before_s: int, limit: int) -> int:
-        raise NotImplementedError
-
-    def compact(self, limit_bytes: int) -> int | None:
-        raise NotImplementedError
 
 
 class Heads:

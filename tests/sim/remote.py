@@ -14,7 +14,7 @@ from toastbox.core.bundle import BundleReader
 from toastbox.core.content import MAX_CHUNK
 from toastbox.core.names import key_of
 from toastbox.core.wire import COMMITTED, decode_answer, decode_commit
-from toastbox.device.interfaces import Buffer, FolderInfo
+from toastbox.device.interfaces import Buffer
 from toastbox.errors import AccessDenied, EpochChanged, HubRefused, HubUnreachable
 from toastbox.hub.refusal import Refusal
 from toastbox.hub.service import CursorAhead
@@ -110,9 +110,6 @@ class SimRemote:
         self._service.flush()
 
     # --- interfaces.Remote
-
-    def folder(self) -> FolderInfo:
-        raise NotImplementedError
 
     def pull(self, after: int, epoch: int, entries: int, nbytes: int) -> bytes:
         return self._request(

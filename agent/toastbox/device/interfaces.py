@@ -100,8 +100,6 @@ class Remote(Protocol):
     own.
     """
 
-    def folder(self) -> FolderInfo: ...
-
     def pull(self, after: int, epoch: int, entries: int, nbytes: int) -> bytes:
         """A pull answer, undecoded. entries, nbytes: wanted at most."""
         ...

@@ -58,11 +58,11 @@ class Home:
         self.authority = open_authority(self.path)
         journal = SqliteJournal(os.path.join(self.path, "journal.db"))
         opened.callback(journal.close)
-        chunks = PackStore(os.path.join(self.path, "chunks"), clock.now_s)
-        opened.callback(chunks.close)
+        self.chunks = PackStore(os.path.join(self.path, "chunks"), clock.now_s)
+        opened.callback(self.chunks.close)
         self._heads = HeadFile(self.path)
         opened.callback(self._heads.close)
-        self.service = HubService(journal, chunks, clock, self._heads)
+        self.service = HubService(journal, self.chunks, clock, self._heads)
         self.pairing = Pairing(journal, self.authority, clock)
 
     def _check_epoch(self, restored: bool) -> None:

@@ -97,7 +97,8 @@ class Operations:
 
     def prune(self, days: int, versions: int, grace_s: int = GRACE_S) -> dict[str, int]:
         """Give room back now; what went: versions, chunks, bytes."""
-        return Pruner(self._service, self._run, days, versions, grace_s).prune()._asdict()
+        pruner = Pruner(self._service, self._home.chunks, self._run, days, versions, grace_s)
+        return pruner.prune()._asdict()
 
     def log(self, folder: str = "", before: int = 0, count: int = 100) -> list[dict[str, Any]]:
         """As `GET /v1/log`."""

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from toastbox.core.content import items
+from toastbox.hub.chunks.base import PruneStore
 from toastbox.hub.history import chain
 from toastbox.hub.journal.base import Row
 from toastbox.hub.service import HubService
@@ -39,12 +40,14 @@ class Pruned(NamedTuple):
 
 
 class Pruner:
-    """Prunes a hub. run: has a job done on the writing thread and flushed, and gives its result."""
+    """Prunes a hub. chunks: the service's. run: has a job done on the writing thread and flushed, gives its result."""
 
-    def __init__(self, service: HubService, run: Run, days: int, versions: int, grace_s: int = GRACE_S) -> None:
+    def __init__(
+        self, service: HubService, chunks: PruneStore, run: Run, days: int, versions: int, grace_s: int = GRACE_S
+    ) -> None:
         self._service = service
         self._journal = service.journal
-        self._chunks = service.chunks
+        self._chunks = chunks
         self._run = run
         self._days = days
         self._versions = versions

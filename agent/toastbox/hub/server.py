@@ -153,7 +153,7 @@ class HubServer:
     async def _prune_always(self) -> None:
         settings = self._settings
         days, versions = settings.retention_days, settings.retention_versions
-        pruner = Pruner(self._home.service, self.writer.call, days, versions)
+        pruner = Pruner(self._home.service, self._home.chunks, self.writer.call, days, versions)
         while True:
             await asyncio.sleep(settings.prune_interval_s)
             try:

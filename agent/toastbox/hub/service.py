@@ -26,7 +26,7 @@ from toastbox.core.wire import (
 from toastbox.errors import DamagedData
 from toastbox.hub import history
 from toastbox.hub.auth import DeviceTable
-from toastbox.hub.chunks.base import Buffer, PruneStore
+from toastbox.hub.chunks.base import Buffer, ChunkStore
 from toastbox.hub.clock import Clock
 from toastbox.hub.commit import Judge
 from toastbox.hub.guard import DeletionGuard
@@ -67,7 +67,7 @@ class CursorAhead(Refusal):
 class HubService:
     """All requests, on a journal and a chunk store. heads: the second record of heads, None in tests."""
 
-    def __init__(self, journal: Journal, chunks: PruneStore, clock: Clock, heads: HeadFile | None = None) -> None:
+    def __init__(self, journal: Journal, chunks: ChunkStore, clock: Clock, heads: HeadFile | None = None) -> None:
         self.journal = journal
         self.chunks = chunks
         self.clock = clock
