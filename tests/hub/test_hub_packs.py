@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from toastbox.errors import DamagedData, DeviceFailing, DeviceFull
-from toastbox.hub.chunks import packs
+from toastbox.hub.chunks import index, packs
 from toastbox.hub.chunks.packfile import HEADER, RECORD, PackTail, pack_numbers, pack_path, scan
 from toastbox.hub.chunks.packs import PackStore
 
@@ -84,6 +84,76 @@ def test_crash_before_the_flush_keeps_what_was_published(store: PackStore, tmp_p
     crash(store)
     again = opened(tmp_path)
     assert loaded(again, [flushed, published, lost]) == [flushed, published, lost], "all are in the pack"
+    again.close()
+
+
+def rows_in_table(path: Path) -> int:
+    with closing(sqlite3.connect(path / "index.db")) as database:
+        return int(database.execute("SELECT count(*) FROM chunk").fetchone()[0])
+
+
+def test_rows_are_gathered_and_written_out_together(
+    store: PackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "GATHERED_ROWS", 20)
+    datas = random_chunks(20)
+    for number, data in enumerate(datas):
+        assert rows_in_table(tmp_path) == 0, f"after {number} flushes"
+        store.store(FOLDER, named(data))
+        store.flush()
+        assert loaded(store, datas[: number + 1]) == datas[: number + 1], "seen by readers at once"
+    assert rows_in_table(tmp_path) == 20
+    assert store._index.durable() == store._durable, "nothing to be read again"
+    assert loaded(store, datas) == datas
+
+
+@pytest.mark.parametrize("stored", [3, 7, 8, 40, 45])
+def test_after_a_crash_no_more_than_so_many_bytes_are_read_again(
+    store: PackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: int
+) -> None:
+    monkeypatch.setattr(index, "GATHERED_BYTES", 5000)
+    datas = random_chunks(stored)
+    for data in datas:
+        store.store(FOLDER, named(data))
+        store.flush()
+    crash(store)
+    found: list[int] = []
+    monkeypatch.setattr(packs, "scan", lambda *where: (found.append(each.size) or each for each in scan(*where)))
+    again = opened(tmp_path)
+    assert sum(found) < 5000 + 700
+    assert loaded(again, datas) == datas
+    again.close()
+
+
+def test_disk_that_has_no_room_for_the_index_costs_no_chunk(
+    store: PackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datas, later = random_chunks(200, 70), random_chunks(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "GATHERED_ROWS", 20)
+        store._index._writer.execute("PRAGMA max_page_count = 1")
+        store.store(FOLDER, named(*datas))
+        with pytest.raises(DeviceFull):
+            store.publish()
+        store.rollback()
+        assert loaded(store, datas) == datas, "they are in the pack"
+    store._index._writer.execute("PRAGMA max_page_count = 100000")
+    store.store(FOLDER, named(*later))
+    store.flush()
+    crash(store)
+    again = opened(tmp_path)
+    assert loaded(again, datas + later) == datas + later
+    again.close()
+
+
+def test_clean_end_leaves_nothing_to_be_read(store: PackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datas = random_chunks(7)
+    store.store(FOLDER, named(*datas))
+    store.flush()
+    store.close()
+    monkeypatch.setattr(packs, "scan", lambda *_: pytest.fail("a pack was read"))
+    again = opened(tmp_path)
+    assert loaded(again, datas) == datas
     again.close()
 
 

@@ -1,11 +1,16 @@
 """Where each chunk lies: an SQLite table beside the packs, which can be made again from them.
 
+    add() -> new --commit()--> young, seen by readers --write_out()--> the table
+
+Digests come in no order: a transaction for each group of commits would write most pages of the tree again for a few
+rows a page. So rows are gathered in memory, and go into the table by thousands, in its order.
+
 synchronous=NORMAL: a power cut may take the last rows back. The row `durable`, written in the same
 transactions, then tells from where the packs are to be read again (hub/chunks/packs.py).
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from toastbox.hub.journal.connect import Readers, open_writer
@@ -29,7 +34,6 @@ _MARKS = """
     CREATE TEMP TABLE IF NOT EXISTS used (
         folder INTEGER, digest BLOB, PRIMARY KEY (folder, digest)) WITHOUT ROWID"""
 _ADD = "INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?)"
-_WHERE = "SELECT pack, offset, size FROM chunk WHERE folder = ? AND digest = ?"
 _MANY = "SELECT digest, pack, offset, size FROM chunk WHERE folder = ? AND digest IN ({})"
 _EXAMINE = """
     SELECT c.folder, c.digest, u.digest IS NULL AND c.stored_s < ? FROM chunk AS c
@@ -39,7 +43,8 @@ _OF_PACK = """
     SELECT folder, digest, offset, size FROM chunk WHERE (folder, digest) > (?, ?) AND pack = ?
     ORDER BY folder, digest LIMIT ?"""
 _LOOKUP = 256  # digests in one query
-
+GATHERED_ROWS = 8192
+GATHERED_BYTES = 32 << 20  # of chunks: so much is read again at most, and what was not flushed, after a crash
 
 Name = tuple[int, bytes]  # folder, digest: the order of the index
 
@@ -52,6 +57,9 @@ class Place(NamedTuple):
     size: int
 
 
+_Young = tuple[Place, int]  # and when it was stored
+
+
 class ChunkIndex:
     """Digest to place. Writing methods are for the writing thread; where_all() is for any."""
 
@@ -60,6 +68,9 @@ class ChunkIndex:
         if self._writer.execute("PRAGMA user_version").fetchone()[0] == 0:
             self._writer.executescript(_SCHEMA)
         self._readers = Readers(path, self._writer)
+        self._new: dict[Name, _Young] = {}
+        self._young: dict[Name, _Young] = {}
+        self._young_bytes = 0
 
     def version(self) -> int:
         """The layout's version; another than VERSION means: rebuild."""
@@ -70,12 +81,10 @@ class ChunkIndex:
         pack, offset = self._writer.execute("SELECT pack, offset FROM durable").fetchone()
         return pack, offset
 
-    def set_durable(self, pack: int, offset: int) -> None:
-        self._writing().execute("UPDATE durable SET pack = ?, offset = ?", (pack, offset))
-
     def add(self, rows: Iterable[tuple[int, bytes, int, int, int, int]]) -> None:
         """Rows of (folder, digest, pack, offset, size, stored_s); a chunk has one place, the last given."""
-        self._writing().executemany(_ADD, rows)
+        for folder, digest, pack, offset, size, stored_s in rows:
+            self._new[folder, digest] = Place(pack, offset, size), stored_s
 
     def move(self, rows: Iterable[tuple[int, int, int, bytes]]) -> None:
         """Rows of (pack, offset, folder, digest): the chunk's new place; its age stays."""
@@ -84,21 +93,23 @@ class ChunkIndex:
 
     def where(self, folder: int, digest: bytes) -> Place | None:
         """As the writing thread sees it."""
-        row = self._writer.execute(_WHERE, (folder, digest)).fetchone()
-        return Place._make(row) if row else None
+        return self.where_many(folder, [digest]).get(digest)
 
     def where_all(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
         """Places of those that are known, as readers see them."""
-        return _look_up(self._readers.get(), folder, hashes)
+        young = self._young  # before the table is asked: what leaves it meanwhile is there
+        return _look_up(self._readers.get(), folder, hashes, young)
 
     def where_many(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
         """Places of those that are known, as the writing thread sees them."""
-        return _look_up(self._writer, folder, hashes)
+        return _look_up(self._writer, folder, hashes, self._young, self._new)
 
     def forget_after(self, pack: int, offset: int) -> None:
         """Drop all rows that point at or past that position. Reads the whole table."""
         query = "DELETE FROM chunk WHERE pack > ? OR (pack = ? AND offset >= ?)"
         self._writing().execute(query, (pack, pack, offset))
+        kept = {name: row for name, row in self._young.items() if row[0][:2] < (pack, offset)}
+        self._young, self._new = kept, {}
 
     def forget_marks(self) -> None:
         self._writer.execute(_MARKS)
@@ -127,18 +138,36 @@ class ChunkIndex:
         """Up to limit (folder, digest, offset, size) of a pack past (folder, digest) after, in that order."""
         return self._writer.execute(_OF_PACK, (*after, pack, limit)).fetchall()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time for write_out()."""
+        return len(self._young) >= GATHERED_ROWS or self._young_bytes >= GATHERED_BYTES
+
     def commit(self) -> None:
+        """Show readers what was added and done."""
         if self._writer.in_transaction:
             self._writer.execute("COMMIT")
+        self._young.update(self._new)
+        self._young_bytes += sum(place.size for place, _ in self._new.values())
+        self._new = {}
+
+    def write_out(self, durable: tuple[int, int]) -> None:
+        """After commit(): the rows go into the table. durable: packs are on stable storage up to there."""
+        rows = [(*name, *place, stored_s) for name, (place, stored_s) in sorted(self._young.items())]
+        connection = self._writing()
+        connection.executemany(_ADD, rows)
+        connection.execute("UPDATE durable SET pack = ?, offset = ?", durable)
+        connection.execute("COMMIT")
+        self._young, self._young_bytes = {}, 0
 
     def checkpoint(self) -> None:
-        """commit(), and on stable storage."""
-        self.commit()
+        """The table is on stable storage."""
         self._writer.execute("PRAGMA wal_checkpoint(FULL)")
 
     def rollback(self) -> None:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
+        self._new = {}
 
     def close(self) -> None:
         self._readers.close()
@@ -150,10 +179,16 @@ class ChunkIndex:
         return self._writer
 
 
-def _look_up(connection: sqlite3.Connection, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
-    places = {}
-    for start in range(0, len(hashes), _LOOKUP):
-        part = hashes[start : start + _LOOKUP]
+def _look_up(
+    connection: sqlite3.Connection, folder: int, hashes: Sequence[bytes], *gathered: Mapping[Name, _Young]
+) -> dict[bytes, Place]:
+    """gathered: the newest last. What they lack is looked up in the table."""
+    places: dict[bytes, Place] = {}
+    for rows in gathered:
+        places |= {digest: rows[folder, digest][0] for digest in hashes if (folder, digest) in rows}
+    rest = [digest for digest in hashes if digest not in places] if places else hashes
+    for start in range(0, len(rest), _LOOKUP):
+        part = rest[start : start + _LOOKUP]
         query = _MANY.format(", ".join("?" * len(part)))
         for digest, *place in connection.execute(query, (folder, *part)):
             places[digest] = Place._make(place)

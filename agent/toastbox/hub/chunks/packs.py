@@ -1,7 +1,7 @@
 """Chunks in append-only packs: docs/SPEC.md, section 10.
 
-A chunk is written to the growing pack, then its place is put in the index; publish() commits the index,
-flush() syncs the packs first and moves the mark `durable` with it. So at any power cut
+A chunk is written to the growing pack, then its place is put in the index; publish() shows it to readers, flush() syncs
+the packs first. The mark `durable` follows when the index writes its rows out. So at any power cut
 
     before `durable`   packs and index agree
     after it           the index may lack rows or have too many; the packs may end in a torn record
@@ -22,7 +22,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
-from toastbox.errors import DamagedData, DeviceFailing
+from toastbox.errors import DamagedData, DeviceFailing, DeviceFull
 from toastbox.hub.chunks.base import Buffer
 from toastbox.hub.chunks.index import VERSION, ChunkIndex, Place
 from toastbox.hub.chunks.packfile import (
@@ -98,7 +98,9 @@ class PackStore:
     def publish(self) -> None:
         with storage_errors():
             self._index.commit()
-        self._published = self._tail.number, self._tail.offset
+            self._published = self._tail.number, self._tail.offset
+            if self._index.is_full:
+                self._index.write_out(self._durable)
 
     def flush(self) -> None:
         position = self._tail.number, self._tail.offset
@@ -107,9 +109,10 @@ class PackStore:
                 self._sync_failed = True
                 self._tail.sync()
                 self._sync_failed = False
-                self._index.set_durable(*position)
             self._index.commit()
-        self._published = self._durable = position
+            self._published = self._durable = position
+            if self._index.is_full:
+                self._index.write_out(position)
 
     def rollback(self) -> None:
         """After a failed sync nothing past the mark is believed: the kernel may have dropped those pages."""
@@ -125,11 +128,16 @@ class PackStore:
             self._emptied = None
 
     def close(self) -> None:
+        """What cannot be written then is read from the packs when they are opened."""
+        with contextlib.suppress(DeviceFull, DeviceFailing), storage_errors():
+            self._index.rollback()
+            self._index.write_out(self._durable)
         self._tail.close()
         self._index.close()
 
     def mark_start(self) -> None:
         self._swept = (0, b"")
+        self._write_out()  # what is not in the table is not swept
         self._index.forget_marks()
         self._marks_hold = True
 
@@ -154,14 +162,21 @@ class PackStore:
         """
         with storage_errors():
             if self._emptied is None:
+                self._write_out()
                 self._emptied, self._copied = self._victim(), (0, b"")
             if self._emptied is None:
                 return None
             if not self._copy_live(self._emptied, limit_bytes):
                 return 0
-            self.flush()
+            self._write_out()
             self._index.checkpoint()
             return self._remove_pack(self._emptied)
+
+    def _write_out(self) -> None:
+        """The table has all there is, and says so."""
+        self.flush()
+        with storage_errors():
+            self._index.write_out(self._durable)
 
     def _append(self, folder: int, chunks: list[tuple[bytes, Buffer]]) -> None:
         with storage_errors():
@@ -252,14 +267,14 @@ class PackStore:
 
     def _recover(self) -> None:
         """Read again what follows the mark: see the top of this file."""
-        number, offset = position = self._index.durable()
+        number, offset = position = self._durable = self._index.durable()
         later = [pack for pack in pack_numbers(self._path) if pack >= number]
         if later and (later[-1] != number or os.stat(pack_path(self._path, number)).st_size != offset):
             self._index.forget_after(number, offset)
             for pack in later:
                 position = pack, self._rescan(pack, offset if pack == number else HEADER.size)
         self._tail.open(*position)
-        self.flush()
+        self._write_out()
 
     def _rescan(self, pack: int, offset: int) -> int:
         """Put the records of a pack from offset on into the index; return where the last one ends."""
@@ -279,6 +294,7 @@ class PackStore:
     def _index_found(self, pack: int, batch: list[Found]) -> None:
         now_s = self._now_s()
         self._index.add((f.folder, f.digest, pack, f.offset, f.size, now_s) for f in batch if f.whole)
+        self.publish()
         batch.clear()
 
     def _victim(self) -> int | None:
