@@ -60,3 +60,12 @@ def check_list(chunks: bytes, size: int) -> None:
         total += piece
     if total != size:
         raise WireError("a chunk list does not add up to its file")
+
+
+def is_list_of(entry: Entry, chunks: bytes) -> bool:
+    """Whether this is the chunk list of a file of several chunks."""
+    try:
+        check_list(chunks, entry.size)
+    except WireError:
+        return False
+    return content_id(chunks, entry.size) == entry.content

@@ -28,6 +28,7 @@ MAX_HASHES = 8192
 MAX_BUNDLE = 64 << 20
 MAX_TARGET = 4095
 MAX_COMMIT = MAX_RECORD + (64 << 10)
+NUMBER_BITS = 63  # seqs and sizes are kept in signed numbers
 
 # Forms of a record's body.
 NONE, CONTENT, LIST, SPLICE, TARGET, ELSEWHERE = 0, 1, 2, 3, 4, 5
@@ -177,6 +178,8 @@ class Pull:
             entry = record.entry
             if not last < entry.seq <= self.cursor:
                 raise WireError("entries are not in the order of the journal")
+            if entry.size >> NUMBER_BITS:
+                raise WireError("a file is larger than files can be")
             if entry.chunks and content.content_id(entry.chunks, entry.size) != entry.content:
                 raise WireError("a chunk list does not have its content id")
             last = entry.seq
@@ -219,7 +222,7 @@ def decode_pull(data: bytes) -> Pull:
     _check_size(data, PULL_SIZE)
     magic, count, epoch, cursor, head = struct.unpack_from(PULL, data, 0)
     # One more than asked for may come, the partner of a rename.
-    if magic != b"TBJ1" or count > MAX_ENTRIES + 1 or cursor > head:
+    if magic != b"TBJ1" or count > MAX_ENTRIES + 1 or cursor > head or head >> NUMBER_BITS:
         raise WireError("not a pull answer")
     _check_count(data, PULL_SIZE, count)
     return Pull(data, count, epoch, cursor, head)
@@ -256,8 +259,8 @@ def decode_answer(data: bytes) -> Answer:
     results = []
     for at in range(ANSWER_SIZE, len(data), RESULT_SIZE):
         status, zero, seq = struct.unpack_from(RESULT, data, at)
-        if status > BAD_SPLICE or zero:
-            raise WireError("a commit answer has an unknown status")
+        if status > BAD_SPLICE or zero or seq >> NUMBER_BITS:
+            raise WireError("a commit answer has an unknown status or seq")
         results.append((status, seq))
     return Answer(epoch, head, results)
 

@@ -23,7 +23,7 @@ from toastbox.device.pull import PAGE_BYTES, PAGE_ENTRIES
 from toastbox.device.reading import Reader
 from toastbox.device.row import Row
 from toastbox.device.seen import OTHER, Seen
-from toastbox.errors import EpochChanged
+from toastbox.errors import EpochChanged, HostilePeer
 
 
 class Step(NamedTuple):
@@ -81,13 +81,19 @@ class Preview:
 
     def _pages(self) -> Iterator[list[Entry]]:
         cursor, epoch = self._index.cursor, self._index.epoch
+        renewed = False
         while True:
             try:
                 answer = wire.decode_pull(self._remote.pull(cursor, epoch, PAGE_ENTRIES, PAGE_BYTES))
+                entries = [record.entry for record in answer.records()]
+            except wire.WireError as error:
+                raise HostilePeer(f"the hub's journal cannot be read: {error}") from error
             except EpochChanged as changed:
-                cursor, epoch = 0, changed.epoch
+                if renewed:
+                    raise
+                cursor, epoch, renewed = 0, changed.epoch, True
                 continue
-            yield [record.entry for record in answer.records()]
+            yield entries
             if answer.cursor >= answer.head or answer.cursor <= cursor:
                 return
             cursor, epoch = answer.cursor, answer.epoch

@@ -12,7 +12,7 @@ A page that names a path of the one before waits until that is published: what i
 from collections.abc import Callable
 
 from toastbox.core import wire
-from toastbox.core.content import content_id
+from toastbox.core.content import is_list_of
 from toastbox.core.entry import DELETED, FOLDER, Entry
 from toastbox.core.errors import WireError
 from toastbox.core.names import key_of, parent_of
@@ -24,17 +24,16 @@ from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock, Remote
 from toastbox.device.publish import Publisher, record_of
 from toastbox.device.reading import Reader
-from toastbox.device.receive import Receiver, Target
+from toastbox.device.receive import MAX_LISTED, Receiver, Target
 from toastbox.device.report import Report
 from toastbox.device.row import NO_SIGNATURE, UNSEEN
 from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import Background
-from toastbox.errors import HostilePeer
+from toastbox.errors import EpochChanged, HostilePeer
 
 PAGE_ENTRIES = 1024
 PAGE_BYTES = 1 << 20
 MAX_TRIES = 3
-MAX_CHUNKS = 1 << 20
 
 
 class Page:
@@ -94,7 +93,7 @@ class Puller:
         self._clock = clock
         self._sends_only = sends_only
         self._ignored = ignored
-        self._answer = b""
+        self._answer: bytes | None = None  # the page that was asked for last, None when there is no more
         self._waiting: list[Batch] = []  # begun and not published yet
         self._looked_in, self._is_there = b"", True  # the folder of the path that was looked at last
 
@@ -112,10 +111,12 @@ class Puller:
             self._index.settle()
 
     def _pull_pages(self) -> None:
-        self._answer = self._ask(self._index.cursor, self._index.epoch)
+        cursor = self._index.cursor
+        self._answer = self._ask(cursor, self._index.epoch)
         staged: Batch | None = None
-        while self._answer:
-            page = self._decode(self._answer)
+        while self._answer is not None:
+            page = self._decode(self._answer, cursor)
+            cursor = page.cursor
             for entry in page.entries:
                 self._supersede(entry)
             if staged is not None and staged.touches(page):
@@ -144,7 +145,7 @@ class Puller:
     def _fetch(self, page: Page, epoch: int) -> None:
         """Beside the caller, without the index: stage what was begun, and ask for the page after."""
         self._receiver.finish()
-        self._answer = self._ask(page.cursor, epoch) if page.cursor < page.head else b""
+        self._answer = self._ask(page.cursor, epoch) if page.cursor < page.head else None
 
     def _finish(self, batch: Batch) -> None:
         self._publish(batch)
@@ -172,13 +173,19 @@ class Puller:
     def _ask(self, after: int, epoch: int) -> bytes:
         return self._remote.pull(after, epoch, PAGE_ENTRIES, PAGE_BYTES)
 
-    def _decode(self, data: bytes) -> Page:
+    def _decode(self, data: bytes, after: int) -> Page:
+        """The answer to what was asked after a cursor. EpochChanged: the journal was put back between two answers."""
         try:
             answer = wire.decode_pull(data)
             records = list(answer.records())
         except WireError as error:
             raise HostilePeer(f"the hub's journal cannot be read: {error}") from error
-        if self._index.epoch != answer.epoch:
+        epoch = self._index.epoch
+        if epoch and epoch != answer.epoch:
+            raise EpochChanged(answer.epoch)
+        if answer.cursor < min(after + 1, answer.head):
+            raise HostilePeer("the hub's journal does not go on from where it was asked")
+        if not epoch:
             self._index.set_meta("epoch", str(answer.epoch))
         self._report.head = answer.head
         return Page([self._complete(record) for record in records], answer.cursor, answer.head)
@@ -195,10 +202,10 @@ class Puller:
     def _splice(self, entry: Entry, base: bytes, operations: bytes) -> None:
         """Fill in the list, unless the base is not what the hub means: then the list is asked for."""
         try:
-            chunks = apply_splice(base, operations, MAX_CHUNKS)
+            chunks = apply_splice(base, operations, MAX_LISTED)
         except WireError:
             return
-        if content_id(chunks, entry.size) == entry.content:
+        if is_list_of(entry, chunks):
             entry.chunks, entry.listed = chunks, True
 
     # --- deciding

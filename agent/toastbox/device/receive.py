@@ -10,7 +10,7 @@ import errno
 import hashlib
 from collections import OrderedDict
 
-from toastbox.core.content import list_of
+from toastbox.core.content import content_id, is_list_of, list_of
 from toastbox.core.entry import FILE, LINK, Entry
 from toastbox.device.ahead import Ahead
 from toastbox.device.folder import Folder, with_executable
@@ -29,7 +29,9 @@ WRITE_BACK_BYTES = 4 << 20  # of a large file so much is begun to be written out
 PARTIAL = "part"
 OPEN_TARGETS = 8
 LIST_PAGE = 16384
+MAX_LISTED = 1 << 20  # chunks of one file
 NOT_THERE = "its content is missing on the hub"
+BAD_LIST = "the hub's list of its chunks is damaged"
 ZERO_CHUNK = hashlib.sha256(bytes(CHUNK_MAX)).digest()  # what a hole of a sparse file is made of
 
 
@@ -134,7 +136,11 @@ class Receiver:
     def _begin_file(self, target: Target) -> None:
         entry = target.entry
         resumable = target.name.startswith(PARTIAL)
-        chunks = self._list(entry)
+        try:
+            chunks = self._list(entry)
+        except DamagedData:
+            target.failed = BAD_LIST
+            return
         target.left = 1 + len(chunks) // 36
         there = self._ahead.take(entry, chunks, target.name) if resumable else None
         kept = self._resume(target, chunks) if resumable and there is None else 0
@@ -157,17 +163,24 @@ class Receiver:
         if entry.listed:
             return list_of(entry)
         chunks = self._index.chunks_of(entry.content)
-        if chunks:
-            return chunks
+        if not chunks:
+            chunks = entry.chunks = self._ask_list(entry)
+            entry.listed = True
+        return chunks
+
+    def _ask_list(self, entry: Entry) -> bytes:
+        """The entry's chunk list from the hub, page by page. DamagedData: it is not this content's."""
         parts = bytearray()
         total = 1
         while len(parts) < total * 36:
             part, total = self._remote.chunk_list(entry.content, len(parts) // 36, LIST_PAGE)
-            if not part:
-                raise HostilePeer("the hub sent a chunk list that ends early")
+            if not part or total > MAX_LISTED:
+                raise HostilePeer("the hub sent a chunk list that ends early, or never")
             parts += part
-        entry.chunks, entry.listed = bytes(parts), True
-        return entry.chunks
+        chunks = bytes(parts)
+        if not is_list_of(entry, chunks):
+            raise DamagedData(entry.content, content_id(chunks, entry.size), "a chunk list of the hub")
+        return chunks
 
     def _base(self, entry: Entry, seen: Seen | None) -> bytes:
         row = self._index.get(entry.path.replace(b"/", b"\0")) if seen is not None else None
