@@ -141,6 +141,27 @@ def test_folder_that_only_sends_tells_nobody_of_what_it_lost(trio: Trio) -> None
     assert contents(b) == {"f": b"new version!"}
 
 
+def test_folder_that_only_sends_does_not_bring_a_forgotten_deletion_back(trio: Trio) -> None:
+    hub, _, b = trio
+    a = LocalDevice(hub, b.root.parent / "sender", "send-only")
+    saved(a, b)
+    a.engine.settle()
+    (a.root / "f").unlink()
+    settle(a, b)
+    a.write("f", b"new version!")
+    a.reboot()
+    settle(a, b)
+    a.write(".toastboxignore", b"x\n")  # everything is asked for again
+    settle(a, b)
+    assert "f" not in contents(b) and contents(a)["f"] == b"new version!"
+    a.write("f", b"meant, as it is edited")
+    settle(a, b)
+    assert contents(b)["f"] == b"meant, as it is edited"
+    (a.root / "f").unlink()
+    settle(a, b)
+    assert "f" not in contents(b)
+
+
 def test_many_changes_are_flushed_before_they_are_recorded(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
     _, a, _ = trio
     flushes: list[bool] = []

@@ -7,6 +7,7 @@ transaction, so a power cut here does no harm.
 """
 
 from toastbox.core.aftermath import LOST, SAME, judge
+from toastbox.core.entry import Entry
 from toastbox.core.names import path_of
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
@@ -48,14 +49,24 @@ class Aftermath:
         if verdict == SAME:
             return 0
         if self._sends_only and (verdict != LOST or seen is not None):
-            if row is not None and seen is not None and verdict == LOST:
-                self._index.set_signature(mark.key, seen.signature)
+            if found is not None and seen is not None and verdict == LOST:
+                self._leave(mark, row, found, seen)
             return 0
         if verdict == LOST and found is not None:
             self._index.put(found, NO_SIGNATURE)
         else:
             self._index.delete(mark.key)
         return abs(row.entry.seq) if row is not None and row.entry.seq else mark.seq
+
+    def _leave(self, mark: Mark, row: Row | None, found: Entry, seen: Seen) -> None:
+        """What is lost stays as it is, and is no news. What was deleted and is there again has no row: it gets one that
+        replaces the deletion, when its owner changes it.
+        """
+        if row is None:
+            found.seq = mark.seq
+            self._index.put(found, seen.signature)
+        else:
+            self._index.set_signature(mark.key, seen.signature)
 
 
 def _is_untouched(row: Row | None, seen: Seen | None) -> bool:

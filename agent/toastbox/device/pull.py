@@ -245,9 +245,7 @@ class Puller:
         """
         key = key_of(entry.path)
         row = self._index.get(key)
-        if row is not None and (
-            row.entry.seq > entry.seq or (row.entry.seq == entry.seq and row.entry.kind == entry.kind)
-        ):
+        if row is not None and self._is_known(row.entry, entry):
             self._index.unhold(key)
             return None
         if self._ignored(entry.path, entry.kind == FOLDER):
@@ -267,6 +265,12 @@ class Puller:
         seen[entry.path] = found
         sizes = () if found.doubtful else (entry.size, base.size if base else -1)
         return Item(entry, base, base if known else self._reader.entry(found, sizes))
+
+    def _is_known(self, agreed: Entry, entry: Entry) -> bool:
+        """A row may have the seq of a deletion that the disk forgot, where files are only sent (aftermath.py)."""
+        if agreed.seq == entry.seq:
+            return agreed.kind == entry.kind or self._sends_only
+        return agreed.seq > entry.seq
 
     def _look(self, path: bytes) -> Seen | None:
         """What is at a path. In a folder that is not there yet nothing is looked for, name by name."""
