@@ -18,6 +18,7 @@ from toastbox.core.entry import FILE, FOLDER
 from toastbox.core.names import parent_of
 from toastbox.device.children import Children
 from toastbox.device.seen import Seen, unreadable
+from toastbox.device.spelling import Spelling, folded
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena, Region
@@ -43,6 +44,7 @@ class Folder:
         os.makedirs(os.path.join(self.root, STAGE_NAME), mode=0o700, exist_ok=True)
         self._stage = posix.open_beneath(self._fd, STAGE_NAME, OPEN_FOLDER)
         self._device = os.fstat(self._fd).st_dev
+        self._spelling = self._look_how_names_are_kept()
         self._parents: OrderedDict[bytes, int] = OrderedDict()
         self._listings: list[Listing] = []  # in the order in which they were taken
         umask = os.umask(0)
@@ -54,6 +56,22 @@ class Folder:
         self._forget_parents()
         os.close(self._stage)
         os.close(self._fd)
+
+    def _look_how_names_are_kept(self) -> Spelling | None:
+        """None where a name is what its bytes are."""
+        with suppress(OSError):
+            if look(self._fd, STATE_NAME.upper()).inode == (state := look(self._fd, STATE_NAME).inode):
+                return Spelling(state, os.listdir)
+        return None
+
+    def is_taken(self, path: bytes) -> bool:
+        """Whether the disk has the path, or a folder above it, under another spelling."""
+        try:
+            parent, leaf = self._parent(path)
+            return self.lstat(path) is None and bool(look(parent, leaf).inode)
+        except OSError:
+            above = parent_of(path)
+            return bool(above) and self.is_taken(above)
 
     def check(self) -> None:
         """Raise SafetyRefused unless the root is still the folder that was opened."""
@@ -72,7 +90,8 @@ class Folder:
         """What is at path; None when nothing is (or a part of the way there is no folder)."""
         try:
             parent, leaf = self._parent(path)
-            return self._stat(path, parent, leaf)
+            seen = self._stat(path, parent, leaf)
+            return None if self._spelling and self._spelling.is_another(path, parent, seen.inode) else seen
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
                 return None
@@ -295,7 +314,10 @@ class Folder:
         """
         parent, leaf = self._parent(path)
         if replaces is None:
-            return self._move_in(name, parent, leaf)
+            made = self._move_in(name, parent, leaf)
+            if made and self._spelling:
+                self._spelling.made(path)
+            return made
         try:
             posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
         except OSError as error:
@@ -409,15 +431,23 @@ class Folder:
         try:
             posix.renameat2(source, leaf, target, new_leaf, posix.RENAME_NOREPLACE)
         except FileExistsError:
-            return False
+            if not self._is_itself(source, leaf, target, new_leaf):
+                return False
+            os.rename(leaf, new_leaf, src_dir_fd=source, dst_dir_fd=target)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOSYS):
                 raise
             with suppress(FileNotFoundError):
                 os.stat(new_leaf, dir_fd=target, follow_symlinks=False)
-                return False
+                if not self._is_itself(source, leaf, target, new_leaf):
+                    return False
             os.rename(leaf, new_leaf, src_dir_fd=source, dst_dir_fd=target)
         return True
+
+    def _is_itself(self, source: int, leaf: bytes, target: int, new_leaf: bytes) -> bool:
+        """Whether two names are one to the disk: then the file is in its own way."""
+        one_name = self._spelling is not None and folded(leaf) == folded(new_leaf)
+        return one_name and look(source, leaf).inode == look(target, new_leaf).inode
 
     def set_meta(self, path: bytes, mtime_ns: int, executable: bool) -> None:
         """Set time and executable bit of a file, time of a link. Raises OSError."""
@@ -438,6 +468,8 @@ class Folder:
         above, _, leaf = path.rpartition(b"/")
         descriptor = self._fd if not above else self._parents.get(above)
         if descriptor is None:
+            if self._spelling and self.lstat(above) is None:
+                raise OSError(errno.ENOENT, "no folder of exactly this name", os.fsdecode(above))
             descriptor = posix.open_beneath(self._fd, above, OPEN_FOLDER)
             if len(self._parents) >= KEPT_DESCRIPTORS:
                 os.close(self._parents.popitem(last=False)[1])
@@ -449,6 +481,8 @@ class Folder:
         for descriptor in self._parents.values():
             os.close(descriptor)
         self._parents.clear()
+        if self._spelling:
+            self._spelling.forget()
 
     def forget(self) -> None:
         """To be called between batches: what was opened by path before may be elsewhere now."""

@@ -29,6 +29,7 @@ from toastbox.device.report import Report
 from toastbox.device.row import NO_SIGNATURE, UNSEEN
 from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import Background
+from toastbox.device.spelling import TAKEN
 from toastbox.errors import EpochChanged, HostilePeer
 
 PAGE_ENTRIES = 1024
@@ -348,7 +349,7 @@ class Puller:
             self._receiver.finish()
             self._publish(again)
         for entry in self._publisher.again:
-            self.hold(entry, "keeps changing while it is replaced")
+            self.hold(entry, TAKEN if self._folder.is_taken(entry.path) else "keeps changing while it is replaced")
         self._publisher.again = []
         if batch.cursor:
             self._index.set_meta("cursor", batch.cursor)
