@@ -1,11 +1,13 @@
 """The hub's client against servers that behave, misbehave and break off."""
 
 import hashlib
+import socket
 import ssl
 import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Callable
 
 import pytest
 
@@ -13,8 +15,9 @@ from authority import authority, other_authority
 from remotekit import client, problem
 from scripted import Connection, ScriptedServer, answering
 from toastbox.device.channel import Channel
-from toastbox.device.remote import open_channel
+from toastbox.device.remote import HubClient, open_channel
 from toastbox.device.tls import Pin
+from toastbox.device.whereabouts import MOST, Whereabouts
 from toastbox.errors import AccessDenied, EpochChanged, HostilePeer, HubRefused, HubUnreachable, WrongUse
 from town import PATIENCE
 
@@ -127,6 +130,59 @@ def test_kernel_counts_bytes_of_all_connections():
 # --- who is there
 
 
+def refusing(connection: Connection) -> None:
+    """Never reached: used with a server whose handshake fails."""
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> Callable[..., HubClient]:
+    """A client of a hub whose name has the addresses of these servers, in this order."""
+
+    def make(*servers: ScriptedServer) -> HubClient:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)) for server in servers]
+        real = socket.getaddrinfo
+        ours = lambda host, *more: found if host == "hub.example" else real(host, *more)  # noqa: E731
+        monkeypatch.setattr(socket, "getaddrinfo", ours)
+        return HubClient(authority().credentials("https://hub.example:1"), timeout_s=5 * PATIENCE)
+
+    return make
+
+
+def test_next_address_of_a_name_is_tried_when_the_handshake_fails(named: Callable[..., HubClient]) -> None:
+    """The first address is that of a proxy which hangs up, or of another server."""
+    other = other_authority().server_context()
+    with ScriptedServer(refusing, context=only_tls_1_1()) as broken, ScriptedServer(refusing, context=other) as foreign:
+        with ScriptedServer(answering(b"\1")) as right:
+            assert named(broken, foreign, right).missing(bytes(32)) == b"\1"
+            assert (broken.connections, foreign.connections, right.connections) == (1, 1, 1)
+        with pytest.raises(HostilePeer, match="not the paired hub"):
+            named(foreign, broken).missing(bytes(32))
+
+
+def test_hub_that_moved_is_found_where_it_is_announced() -> None:
+    where = Whereabouts()
+    with ScriptedServer(answering(b"\1")) as old:
+        hub = client(old, where=where)
+        hub.missing(bytes(32))
+    with pytest.raises(HubUnreachable):
+        hub.missing(bytes(32))
+    with (
+        ScriptedServer(answering(b"\1"), context=other_authority().server_context()) as liar,
+        ScriptedServer(answering(b"\1")) as new,
+    ):
+        assert where.found(("127.0.0.1", new.port)) and where.found(("127.0.0.1", liar.port))
+        assert not where.found(("127.0.0.1", new.port)), "announced again"
+        assert hub.missing(bytes(32)) == b"\1"
+        assert liar.requests == [] and where.places(("old", 1))[0] == ("127.0.0.1", new.port)
+
+
+def test_announcements_of_hubs_are_bounded() -> None:
+    where = Whereabouts()
+    for port in range(1, 1000):
+        where.found(("liar", port))
+    assert len(where.places(("paired", 8269))) <= MOST + 1
+
+
 def test_other_certificate_gets_not_one_byte():
     heard = []
 
@@ -164,14 +220,18 @@ def test_half_given_pin_is_refused(fingerprint):
         Pin(fingerprint=fingerprint)
 
 
-def test_tls_below_1_2_is_refused():
+def only_tls_1_1() -> ssl.SSLContext:
     context = authority().server_context()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
-    with ScriptedServer(answering(), context=context) as server, pytest.raises(HubUnreachable):
+    return context
+
+
+def test_tls_below_1_2_is_refused():
+    with ScriptedServer(answering(), context=only_tls_1_1()) as server, pytest.raises(HubUnreachable):
         client(server).folder()
 
 

@@ -26,6 +26,7 @@ from toastbox.device.report import Report
 from toastbox.device.settle import RUSH_PAUSE_S, Rush
 from toastbox.device.state import Store
 from toastbox.device.watch import Watcher
+from toastbox.device.whereabouts import Whereabouts
 from toastbox.device.worker import Worker
 from toastbox.errors import WrongUse
 
@@ -44,8 +45,9 @@ class Agent:
         self._settings = settings
         self._credentials = store.credentials()
         self._report = Report()
-        self._lan = Lan(store, settings, door, SystemClock(), self.on_head, self._position)
-        self._parts = Parts(store, settings, self._lan.source)
+        self._where = where = Whereabouts()
+        self._lan = Lan(store, settings, door, SystemClock(), self.on_head, self._position, where, self._hub_moved)
+        self._parts = Parts(store, settings, self._lan.source, where)
         self._engine = self._parts.engine
         self._report = self._engine.report
         self._top: Top | None = None
@@ -70,7 +72,7 @@ class Agent:
             self._reached,
             self._settings.accept_deletes,
         )
-        self._events = EventStream(self._credentials, self, self._position, self._parts.clock, chance)
+        self._events = EventStream(self._credentials, self, self._position, self._parts.clock, chance, self._where)
         control = ControlServer(self._store.identity(), self._command)
         await control.start()
         try:
@@ -133,6 +135,12 @@ class Agent:
     def on_head(self, epoch: int, seq: int) -> None:
         if (epoch, seq) != self._position():
             self._worker.hint()
+
+    def _hub_moved(self) -> None:
+        """It is announced at another place: if it was out of reach, it need not be waited for."""
+        if self._report.state == "offline":
+            self._worker.hint()
+            self._events.hurry()
 
     def on_peers(self) -> None:
         self._call(self._lan.refresh)

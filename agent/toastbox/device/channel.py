@@ -14,10 +14,12 @@ import socket
 import ssl
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from toastbox.device import sockets
 from toastbox.device.interfaces import Buffer
 from toastbox.device.throttle import Throttle
+from toastbox.device.whereabouts import Place, Whereabouts
 from toastbox.errors import HostilePeer, HubUnreachable
 
 CONNECT_TIMEOUT_S = 10.0
@@ -29,7 +31,7 @@ Check = Callable[[ssl.SSLSocket], None]
 
 
 class Channel:
-    """A connection to host:port. up, down: bandwidth limits of bodies.
+    """A connection to host:port. up, down: bandwidth limits of bodies. where: other places to look for it.
 
     check: called after the handshake; raises if the other side is not the right one. Used by one thread;
     `close` may be called by any.
@@ -46,6 +48,7 @@ class Channel:
         down: Throttle | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
         dead_after_ms: int = sockets.DEAD_TRANSFER_MS,
+        where: Whereabouts | None = None,
     ) -> None:
         self.place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.host = host
@@ -56,6 +59,7 @@ class Channel:
         self._context = context
         self._check = check
         self._dead_after_ms = dead_after_ms
+        self._where = where
         self._socket: socket.socket | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._response: http.client.HTTPResponse | None = None
@@ -205,28 +209,54 @@ class Channel:
         return self._connection
 
     def _dial(self) -> None:
-        """Set _socket to a connected, checked one; before each wait already, so that close can end it."""
-        error: OSError = ConnectionAbortedError("closed")
-        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM):
-            raw = socket.socket(family, kind, protocol)
-            self._hold(raw)
-            raw.settimeout(min(CONNECT_TIMEOUT_S, self.timeout_s))
+        """Set _socket to a connected, checked one. Each place, and each address of a name, may be the right one.
+
+        When none is, who answered but was another tells more than an address where nobody is.
+        """
+        paired = self.host, self.port
+        failure: Exception = ConnectionAbortedError("closed")
+        for place in self._where.places(paired) if self._where else [paired]:
             try:
-                raw.connect(address)
-            except OSError as failed:
-                raw.close()
-                error = failed
+                self._dial_at(place)
+            except (OSError, HostilePeer) as error:
+                failure = _more_telling(failure, error)
                 continue
-            sockets.tune(raw, self._dead_after_ms)
-            secured = self._context.wrap_socket(raw, do_handshake_on_connect=False)
-            self._hold(secured)
-            secured.do_handshake()
-            self._check(secured)
+            if self._where:
+                self._where.reached(place)
             return
-        self._socket = None
-        raise error
+        raise failure
+
+    def _dial_at(self, place: Place) -> None:
+        failure: Exception = OSError("the name has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(*place, 0, socket.SOCK_STREAM):
+            try:
+                self._try(socket.socket(family, kind, protocol), address)
+                return
+            except (OSError, HostilePeer) as error:
+                self._let_go()
+                failure = _more_telling(failure, error)
+        raise failure
+
+    def _try(self, raw: socket.socket, address: Any) -> None:
+        self._hold(raw)
+        raw.settimeout(min(CONNECT_TIMEOUT_S, self.timeout_s))
+        raw.connect(address)
+        sockets.tune(raw, self._dead_after_ms)
+        secured = self._context.wrap_socket(raw, do_handshake_on_connect=False)
+        self._hold(secured)
+        secured.do_handshake()
+        self._check(secured)
+
+    def _let_go(self) -> None:
+        """Close a socket that came to nothing. After `close` no other address is tried."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._closed:
+            raise ConnectionAbortedError("closed")
 
     def _hold(self, sock: socket.socket) -> None:
+        """Before each wait, so that `close` can end it."""
         self._socket = sock
         if self._closed:
             raise ConnectionAbortedError("closed")
@@ -280,6 +310,10 @@ def gather(parts: Sequence[Buffer], window: memoryview) -> Iterator[memoryview]:
                 filled = 0
     if filled:
         yield window[:filled]
+
+
+def _more_telling(before: Exception, error: Exception) -> Exception:
+    return before if isinstance(before, HostilePeer) else error
 
 
 def _is_patience(error: OSError) -> bool:

@@ -20,6 +20,7 @@ from toastbox.device.channel import Channel
 from toastbox.device.interfaces import Clock, Credentials, EventListener, Random
 from toastbox.device.remote import authorization, open_channel, refusal
 from toastbox.device.tls import Pin, certificate_bytes
+from toastbox.device.whereabouts import Whereabouts
 from toastbox.errors import AccessDenied, HostilePeer, ToastboxError
 
 BASE_S = 2.0
@@ -32,7 +33,9 @@ REFUSAL_LIMIT = 16 * 1024
 
 
 class EventStream:
-    """Keeps a stream open and tells the listener. cursor(): (epoch, seq) that the device has reached."""
+    """Keeps a stream open and tells the listener. cursor(): (epoch, seq) that the device has reached. where: see
+    HubClient.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class EventStream:
         cursor: Callable[[], tuple[int, int]],
         clock: Clock,
         random: Random,
+        where: Whereabouts | None = None,
     ) -> None:
         self._credentials = credentials
         self._pin = Pin(certificate_bytes(credentials.ca))
@@ -48,6 +52,7 @@ class EventStream:
         self._cursor = cursor
         self._clock = clock
         self._random = random
+        self._where = where
         self._channel: Channel | None = None
         self._stopping = False
         self._wake = threading.Event()
@@ -87,7 +92,8 @@ class EventStream:
     def _connect_once(self) -> None:
         """One connection, from its making to its end; decides how patient the next try is."""
         started_s = self._clock.monotonic_s()
-        self._channel = open_channel(self._credentials.url, self._pin, dead_after_ms=sockets.DEAD_STREAM_MS)
+        url, dead_after_ms = self._credentials.url, sockets.DEAD_STREAM_MS
+        self._channel = open_channel(url, self._pin, dead_after_ms=dead_after_ms, where=self._where)
         connected = False
         if self._stopping:  # set before `stop` looked for a channel to close
             return

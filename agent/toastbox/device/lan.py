@@ -17,9 +17,11 @@ from toastbox.device.lend import Lender
 from toastbox.device.members import Members
 from toastbox.device.remote import HubClient
 from toastbox.device.state import Store
+from toastbox.device.tls import certificate_bytes
+from toastbox.device.whereabouts import Whereabouts
 from toastbox.errors import ToastboxError
 from toastbox.native.arena import Region
-from toastbox.neighbours import DEVICE, Found, folder_hash
+from toastbox.neighbours import DEVICE, HUB, Found, folder_hash, hub_id
 
 if TYPE_CHECKING:
     from toastbox.device.hook import Hook
@@ -31,7 +33,10 @@ _log = logging.getLogger(__name__)
 
 
 class Lan:
-    """hint(epoch, seq): the hub's post says so. position(): (epoch, seq) reached. Runs in the event loop."""
+    """hint(epoch, seq): the hub's post says so. position(): (epoch, seq) reached. Runs in the event loop.
+
+    where: told of the places at which the hub is announced; moved(): there is another one.
+    """
 
     def __init__(
         self,
@@ -41,8 +46,13 @@ class Lan:
         clock: Clock,
         hint: Callable[[int, int], None],
         position: Callable[[], tuple[int, int]],
+        where: Whereabouts,
+        moved: Callable[[], None],
     ) -> None:
         self._credentials: Credentials = store.credentials()
+        self._hub_id = hub_id(certificate_bytes(self._credentials.ca))
+        self._where = where
+        self._moved = moved
         self._store = store
         self._settings = settings
         self._door = door
@@ -92,6 +102,8 @@ class Lan:
     def _found(self, found: Found) -> None:
         if self._peers is not None and found.role == DEVICE and folder_hash(self._credentials.folder) in found.folders:
             self._peers.found(int(found.id), found.address, found.port)
+        if found.role == HUB and found.id == self._hub_id and self._where.found((found.address, found.port)):
+            self._moved()
 
     def _lost(self, found: Found) -> None:
         if self._peers is not None and found.role == DEVICE:
@@ -115,7 +127,7 @@ class Lan:
 
     def _talk(self) -> None:
         """One short conversation with the hub, in a thread."""
-        client = HubClient(self._credentials)
+        client = HubClient(self._credentials, where=self._where)
         try:
             self._members.update(client.peers())
             if self._settings.push == "webhook":

@@ -17,6 +17,7 @@ from toastbox.device.remote import HubClient
 from toastbox.device.send import CHUNK_MAX
 from toastbox.device.state import Store
 from toastbox.device.throttle import Throttle
+from toastbox.device.whereabouts import Whereabouts
 from toastbox.errors import SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena
@@ -30,7 +31,13 @@ MANY_MOVED = 200  # entries after which it is worth to go through malloc's heap
 class Parts:
     """The engine of one folder. Closed by `close`; used by one thread at a time."""
 
-    def __init__(self, store: Store, settings: AgentSettings, peers: PeerSource | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: AgentSettings,
+        peers: PeerSource | None = None,
+        where: Whereabouts | None = None,
+    ) -> None:
         posix.malloc_arena_max(1)
         threading.stack_size(THREAD_STACK)
         known = store.known_root()
@@ -46,7 +53,7 @@ class Parts:
         self.index = Index(store.index_path, settings.sqlite_cache)
         up, down = self._throttle(settings, 0), self._throttle(settings, 1)
         sizes = window_sizes(settings)
-        self.lanes = [HubClient(credentials, up, down, compress=settings.compress) for _ in sizes[1:]]
+        self.lanes = [HubClient(credentials, up, down, compress=settings.compress, where=where) for _ in sizes[1:]]
         self.remote = self.lanes[0]
         self.background = ThreadPoolExecutor(len(self.lanes), thread_name_prefix="toastbox-send")
         self.engine = Engine(

@@ -21,6 +21,7 @@ from toastbox.device.interfaces import Buffer, Credentials, FolderInfo
 from toastbox.device.pace import Pace
 from toastbox.device.throttle import Throttle
 from toastbox.device.tls import Pin, certificate_bytes, check_pin, hub_context
+from toastbox.device.whereabouts import Whereabouts
 from toastbox.errors import (
     AccessDenied,
     EpochChanged,
@@ -52,6 +53,7 @@ class HubClient:
     """`Remote` over one kept connection. One request at a time; `close` may come from another thread.
 
     compress: "auto", "always" or "never", for both directions; a hub that does not inflate is sent nothing compressed.
+    where: places to look for the hub besides the one it was paired at.
     """
 
     def __init__(
@@ -61,9 +63,10 @@ class HubClient:
         down: Throttle | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
         compress: str = "auto",
+        where: Whereabouts | None = None,
     ) -> None:
         pin = Pin(certificate_bytes(credentials.ca))
-        self._channel = open_channel(credentials.url, pin, up=up, down=down, timeout_s=timeout_s)
+        self._channel = open_channel(credentials.url, pin, up=up, down=down, timeout_s=timeout_s, where=where)
         self._headers = {"Authorization": authorization(credentials)}
         self._up = Pace(compress)
         self._down = Pace(compress)
