@@ -20,6 +20,7 @@ from toastbox.core.content import chunk_item, content_id
 from toastbox.core.entry import DELETED, FILE, FOLDER, LINK, Entry
 from toastbox.core.pairing import decode_code
 from toastbox.core.wire import Answer, decode_answer, decode_pull, default_form, encode_commit, encode_entry
+from toastbox.hub import control
 from toastbox.hub.home import Home, find_folder
 from toastbox.hub.journal.base import Device
 from toastbox.hub.server import HubServer
@@ -138,6 +139,11 @@ class Running:
         """A paired device, by the real way."""
         code = self.server.writer.call(lambda: self.home.pairing.invite(find_folder(self.service, ""), 600))
         return pair(self.port, code, name)
+
+    def twice(self) -> list[str]:
+        """Names of devices that seem to be two."""
+        found: list[dict[str, Any]] = control.ask(self.home.path, "devices", {})
+        return [each["name"] for each in found if each["twice"]]
 
     async def _serve(self) -> None:
         self._ended = asyncio.Event()

@@ -64,6 +64,14 @@ def test_code_expires(home: Home, clock: Clock) -> None:
     assert home.service.journal.invite(b"") is None
 
 
+def test_clock_set_back_by_a_year_does_not_make_a_code_good_for_a_year(home: Home, clock: Clock) -> None:
+    code = invite(home, 600)
+    clock.wall -= 365 * 86400
+    assert refused(home, code) == (403, "pairing")
+    clock.wall += 365 * 86400
+    assert use(home, code)["name"] == "pi"
+
+
 def test_hub_keeps_no_secret(home: Home) -> None:
     secret = invite(home)
     home.service.journal._writer.execute("PRAGMA wal_checkpoint(FULL)")  # type: ignore[attr-defined]

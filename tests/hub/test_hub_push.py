@@ -13,7 +13,7 @@ import pytest
 from hubkit import Caller, Running, file, folder
 from toastbox.core.auth import hook_key, verify_hook
 from toastbox.core.backoff import delay_s
-from toastbox.hub import webhooks
+from toastbox.hub import connections, webhooks
 from toastbox.hub.subscribers import Subscriber, Subscribers
 
 
@@ -64,6 +64,23 @@ def test_change_reaches_the_others_quickly_and_only_its_folder(hub: Running) -> 
     hub.loop.call_soon_threadsafe(hub.server.subscribers.tell_head, other, (1, 99))
     change(one, "b")
     assert b"data: 99" not in stream.wait_for(b"data: 2\n")
+
+
+def test_copied_card_is_noticed(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two machines with one key have an event stream each, and neither of them ends."""
+    one, other, copy = hub.device("one"), hub.device("other"), hub.device("copied")
+    clone = Caller(copy.port, copy.number, copy.key)
+    streams = [caller.events() for caller in (one, other, copy, clone)]
+    for stream in streams:
+        stream.wait_for(b"event: head")
+    assert hub.twice() == []
+    monkeypatch.setattr(connections, "ALIVE_S", 0)
+    assert hub.twice() == ["copied"]
+    streams[-1].close()
+    end = time.monotonic() + 15
+    while hub.twice():
+        assert time.monotonic() < end, "an ended stream counts for ever"
+        time.sleep(0.02)
 
 
 def test_new_and_revoked_devices_are_told(hub: Running) -> None:

@@ -91,7 +91,10 @@ def devices(options: argparse.Namespace) -> int:
 
 
 def _notes(device: dict[str, Any]) -> str:
-    return "revoked" if device["revoked"] else "plain" if device["plain"] else ""
+    if device["revoked"]:
+        return "revoked"
+    notes = ["plain"] * device["plain"] + ["used by two machines at once: revoke it, pair both anew"] * device["twice"]
+    return ", ".join(notes)
 
 
 def plain(options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ IDLE_S = 1800  # a connection without a request is closed; devices pull more oft
 _LINGER_S = 2.0
 _KEEPALIVE = (120, 20, 3)  # seconds before the first probe, between probes, probes
 _USER_TIMEOUT_MS = 60_000  # data that is not acknowledged for so long ends the connection
+ALIVE_S = 240  # whoever is at the other end of a connection with these time-outs is not dead for longer
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -41,9 +42,12 @@ class Seal(NamedTuple):
 
 
 class Connection(RequestHandler):
-    """aiohttp's connection, known to the Connections it counts with. seal: of the request in hand, if it is signed."""
+    """aiohttp's connection, known to the Connections it counts with. seal: of the request in hand, if it is signed.
 
-    __slots__ = ("_all", "_answered", "_head_timer", "address", "device", "seal")
+    stream_s: since when (time.monotonic) it is an event stream, 0.0: it is none.
+    """
+
+    __slots__ = ("_all", "_answered", "_head_timer", "address", "device", "seal", "stream_s")
 
     def __init__(self, server: "Connections", loop: asyncio.AbstractEventLoop, **settings: Any) -> None:
         super().__init__(server, loop=loop, **settings)
@@ -53,6 +57,7 @@ class Connection(RequestHandler):
         self.address = ""
         self.device = 0
         self.seal: Seal | None = None
+        self.stream_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -169,6 +174,14 @@ class Connections(web.Server):
         """End all connections of a device."""
         for connection in list(self._devices.get(device, ())):
             connection.abort()
+
+    def twice(self, now_s: float) -> list[int]:
+        """Devices of which two event streams live side by side: two machines have one key, as of a copied card.
+
+        A stream that was left behind by a device that moved, or lost its power, has ended by then.
+        """
+        steady = {number: [each.stream_s for each in owned] for number, owned in self._devices.items()}
+        return [n for n, since in steady.items() if sum(0.0 < s <= now_s - ALIVE_S for s in since) > 1]
 
     async def end(self) -> None:
         """Let answers under way be finished, then end every connection. Event streams end at once."""

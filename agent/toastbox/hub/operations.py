@@ -4,28 +4,30 @@ The same operations serve `toastbox invite`, `devices` and the rest whether the 
 hub/control.py) or not (hub/admin.py opens the data folder itself).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from toastbox.errors import ToastboxError, WrongUse
 from toastbox.hub import history
 from toastbox.hub.home import Home, add_folder, find_folder
 from toastbox.hub.journal.base import Device
-from toastbox.hub.pairing import check_name
+from toastbox.hub.pairing import MAX_TTL_S, check_name
 from toastbox.hub.prune import GRACE_S, Pruner, Run
 from toastbox.hub.refusal import Refusal
 
-_MAX_TTL_S = 7 * 86400
-
 
 class Operations:
-    """Operations on an open data folder. run: see hub/prune.py. The owner's changes are by device 0."""
+    """Operations on an open data folder. run: see hub/prune.py. The owner's changes are by device 0.
 
-    def __init__(self, home: Home, run: Run) -> None:
+    twice(): numbers of the devices that seem to be two.
+    """
+
+    def __init__(self, home: Home, run: Run, twice: Callable[[], Sequence[int]] = tuple) -> None:
         self._home = home
         self._service = home.service
         self._journal = home.service.journal
         self._run = run
+        self._twice = twice
 
     def do(self, name: str, arguments: dict[str, Any]) -> Any:
         """The result of an operation. Raises ToastboxError."""
@@ -41,7 +43,7 @@ class Operations:
 
     def invite(self, ttl_s: int, folder: str = "", plain: bool = False) -> str:
         """A pairing code for a folder ("" for the only one). plain: for a device without TLS."""
-        if not 0 < ttl_s <= _MAX_TTL_S:
+        if not 0 < ttl_s <= MAX_TTL_S:
             raise WrongUse("a code is good for at most 7 days")
         target = find_folder(self._service, folder)
         code: str = self._run(lambda: self._home.pairing.invite(target, ttl_s, plain))
@@ -52,7 +54,10 @@ class Operations:
         return self._home.plain_port
 
     def devices(self) -> list[dict[str, Any]]:
-        """All devices: number, name, folder (its name), created (unix time), revoked, plain (may do without TLS)."""
+        """All devices: number, name, folder (its name), created (unix time), revoked, plain (may do without TLS),
+        twice (two machines use its key at once).
+        """
+        twice = self._twice()
         names = {folder.number: folder.name for folder in self._journal.folders()}
         return [
             {
@@ -62,6 +67,7 @@ class Operations:
                 "created": device.created_s,
                 "revoked": device.revoked,
                 "plain": device.plain,
+                "twice": device.number in twice,
             }
             for device in self._journal.devices()
         ]

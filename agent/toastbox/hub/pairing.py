@@ -21,6 +21,7 @@ from toastbox.hub.refusal import Refusal, bad_request, busy
 
 SECRET_SIZE = 10
 KEY_SIZE = 32
+MAX_TTL_S = 7 * 86400
 MAX_BODY = 4096
 MAX_NAME_BYTES = 64
 _WRONG_LIMIT = 10  # wrong secrets from one address within a minute
@@ -75,7 +76,7 @@ class Pairing:
         self._wrong.check(address)
         secret, name, key = _parse(body)
         invite = self._journal.invite(sha256(secret).digest())
-        if invite is None or invite.expires_s <= self._clock.now_s() or invite.key not in (b"", key):
+        if invite is None or not self._is_open(invite) or invite.key not in (b"", key):
             self._wrong.note(address)
             raise Refusal("pairing", 403, "the code is wrong, used or expired: get a new one")
         if invite.answer:
@@ -96,13 +97,17 @@ class Pairing:
         if invite is not None and invite.answer:
             hub_nonce = bytes.fromhex(json.loads(invite.answer).get("nonce", ""))
         key = paired_key(invite.secret, nonce, hub_nonce) if invite else b""
-        if invite is None or invite.expires_s <= self._clock.now_s() or invite.key not in (b"", key):
+        if invite is None or not self._is_open(invite) or invite.key not in (b"", key):
             self._wrong.note(address)
             raise Refusal("pairing", 403, "the code is wrong, used, expired, or not for plain HTTP: get a new one")
         if invite.answer:
             return invite.answer.encode(), key, None
         added = self._add(invite, name, key) | {"nonce": hub_nonce.hex()}
         return self._use(invite, key, added), key, invite.folder
+
+    def _is_open(self, invite: Invite) -> bool:
+        """Within its time. A clock that was set back by a year must not make a code good for a year."""
+        return 0 < invite.expires_s - self._clock.now_s() <= MAX_TTL_S
 
     def _proved(self, body: bytes, proof: str) -> Invite | None:
         """The invite whose secret the request proves. There are as many as the owner made and did not use up."""

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -231,6 +232,8 @@ class Routes:
 
     async def _events(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:
         subscriber = self._subscribers.add(device.folder, _last_event(request), device.number)
+        connection = connection_of(request)
+        connection.stream_s = time.monotonic()
         try:
             head = self._service.journal.read_folder(device.folder).head
             subscriber.tell_head((self._service.epoch, head))
@@ -242,6 +245,7 @@ class Routes:
                     await subscriber.wait()
                     await transfer.write(response, subscriber.take())
         finally:
+            connection.stream_s = 0.0
             self._subscribers.remove(subscriber)
 
     async def _put_webhook(self, request: web.BaseRequest, device: Device) -> web.StreamResponse:

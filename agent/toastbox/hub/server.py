@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from asyncio import sslproto
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class HubServer:
     """Serves an open data folder inside the running event loop."""
 
     def __init__(self, home: Home, settings: HubSettings) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         service = home.service
         self._home = home
         self._settings = settings
@@ -61,7 +62,7 @@ class HubServer:
         plain = PlainRoutes(self._routes, service, home.pairing, self.writer)
         self._plain_connections = plain.connections = self._connections(plain.handle)
         service.listeners.append(Push(service, loop, self.subscribers, self._webhooks, self._cut))
-        self._control = ControlServer(home.path, Operations(home, self.writer.call))
+        self._control = ControlServer(home.path, Operations(home, self.writer.call, self._twice))
         self._server: asyncio.Server | None = None
         self._plain_server: asyncio.Server | None = None
         self.plain_port = 0
@@ -124,6 +125,14 @@ class HubServer:
             settings.max_connections_per_device,
             settings.header_timeout_s,
         )
+
+    def _twice(self) -> list[int]:
+        """Connections.twice, from any thread but the loop's."""
+        return asyncio.run_coroutine_threadsafe(self._look_for_twins(), self._loop).result()
+
+    async def _look_for_twins(self) -> list[int]:
+        now_s = time.monotonic()
+        return self.connections.twice(now_s) + self._plain_connections.twice(now_s)
 
     def _cut(self, device: int) -> None:
         self.connections.cut(device)
