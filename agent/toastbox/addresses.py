@@ -43,6 +43,24 @@ def own_addresses() -> tuple[Own, ...]:
     return tuple(sorted(found))
 
 
+def multicast_interfaces() -> list[str | int]:
+    """Where multicast is sent and heard, as zeroconf takes it: every IPv4 address, and the number of every interface
+    that has IPv6.
+
+    Not of loopback's: IPv6 has no route for multicast there, and 127.0.0.1 reaches the same programs.
+    """
+    import ifaddr
+
+    found: set[str | int] = set()
+    for adapter in ifaddr.get_adapters():
+        for ip in adapter.ips:
+            if isinstance(ip.ip, str):
+                found.add(ip.ip)
+            elif not ip_address(ip.ip[0]).is_loopback and adapter.index is not None:
+                found.add(adapter.index)
+    return sorted(found, key=str)
+
+
 def is_outward(own: Own) -> bool:
     return not ip_address(own.address).is_loopback
 

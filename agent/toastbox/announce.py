@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from toastbox.addresses import AddressWatch, Own, announced, nearest, own_addresses
+from toastbox.addresses import AddressWatch, Own, announced, multicast_interfaces, nearest, own_addresses
 from toastbox.neighbours import (
     MAX_SERVICES,
     SERVICE_TYPE,
@@ -239,7 +239,7 @@ def open_zeroconf() -> "AsyncZeroconf":
     from zeroconf.asyncio import AsyncZeroconf
 
     try:
-        return AsyncZeroconf(interfaces=InterfaceChoice.All, ip_version=IPVersion.All)
+        return AsyncZeroconf(interfaces=multicast_interfaces(), ip_version=IPVersion.All)
     except OSError:
         return AsyncZeroconf(interfaces=InterfaceChoice.All, ip_version=IPVersion.V4Only)
 

@@ -1,5 +1,10 @@
 """Finding each other on a real LAN: several hosts, real multicast, hosts that vanish, and one that lies."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 from toastbox.neighbours import MAX_SERVICES
 
 FOLDER = "ab" * 8
@@ -40,6 +45,17 @@ def test_one_machine_finds_what_runs_on_itself(lan):
     one.run("presence_host.py", hub("kitchen"), False).wait_for("ready")
     found, _ = discover(one)
     assert [each["url"] for each in found] == [f"https://{one.address}:4433"]
+
+
+def test_loopback_without_a_route_for_multicast_is_not_complained_of(lan):
+    one = lan.host()
+    one.ip("link", "set", "lo", "up")
+    logged = "import logging, runpy, sys; logging.basicConfig(); runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    command = ["ip", "netns", "exec", one.namespace, sys.executable, "-c", logged]
+    command += [Path(__file__).parent / "presence_host.py", *map(json.dumps, (hub("kitchen"), True))]
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert '"ready"' in done.stdout and done.returncode == 0
+    assert "unreachable" not in done.stderr
 
 
 def test_two_hubs_are_told_apart_and_the_wanted_one_ends_the_search(lan):
