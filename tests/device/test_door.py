@@ -14,6 +14,7 @@ from toastbox import addresses, announce
 from toastbox.addresses import FIRST_SETTLE_S, SETTLE_S, AddressWatch, Own
 from toastbox.cli import service
 from toastbox.config import AgentSettings
+from toastbox.device import agent, begin
 from toastbox.device.door import Door
 from toastbox.neighbours import DEVICE, Found
 
@@ -36,6 +37,27 @@ def test_what_announcing_does_not_need_is_loaded_after_it() -> None:
 def test_service_ends_as_the_command_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert service.main([str(tmp_path), "virt-arm64"]) == 3
     assert "was not joined here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("on_board", [False, True])
+def test_only_a_board_waits_until_it_is_announced(on_board: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    class Rest:
+        def __init__(self, *given: object) -> None:
+            order.append("the rest")
+
+        async def run(self) -> None:
+            order.append("work")
+
+    async def announced(door: Door) -> None:
+        order.append("announced")
+
+    monkeypatch.setattr(agent, "Agent", Rest)
+    monkeypatch.setattr(Door, "announced", announced)
+    store = SimpleNamespace(credentials=lambda: authority().credentials("https://hub"))
+    begin.run(store, QUIET, (lambda: QUIET) if on_board else None)  # type: ignore[arg-type]
+    assert order == ["announced", "the rest", "work"][0 if on_board else 1 :]
 
 
 def test_door_that_nobody_is_to_find_stays_shut() -> None:

@@ -1,4 +1,4 @@
-"""The first thing of an agent: its port is open, and it is announced on the LAN. Only then all the rest is loaded.
+"""The first thing of an agent: its port is open, and it is announced on the LAN. A board loads the rest only then.
 
 A small board reads and starts Python's modules for seconds, and half of them are not needed for this. Loading them
 while announcing waits (half a second) would hold up what announces. Who connects before the rest is there waits in
