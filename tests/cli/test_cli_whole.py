@@ -4,10 +4,11 @@ import json
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 
-from town import Town, stop, wait_for
+from town import WAIT_S, Town, stop, wait_for
 
 
 def test_code_is_alone_on_stdout(town: Town) -> None:
@@ -205,6 +206,17 @@ def test_mistyped_data_folder_makes_no_hub(command: str, town: Town) -> None:
     done = town.run(*command.split(), "--data", "hbu")
     assert (done.returncode, "holds no hub" in done.stderr) == (2, True)
     assert not (town.place / "hbu").exists()
+
+
+def test_code_of_a_hub_that_is_only_starting_is_waited_for(town: Town) -> None:
+    (town.place / "young").mkdir(mode=0o700)
+    (town.place / "young" / "lock").touch()  # as a board's image makes it, seconds before its hub has loaded
+    invite = town.start("invite", "--data", "young")
+    with pytest.raises(subprocess.TimeoutExpired):
+        invite.wait(1.5)
+    town.start("hub", "--data", "young", "--listen", "127.0.0.1:0", "--no-announce")
+    code, errors = invite.communicate(timeout=WAIT_S)
+    assert (code[:5], errors, invite.returncode) == ("TBX1-", "", 0)
 
 
 def test_files_of_the_hub_are_its_owners_only(town: Town) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 ROOT_DATA = "/var/lib/toastbox"
 CONFIG = "config.toml"
 JOURNAL = "journal.db"  # what a data folder is known by
+LOCK = "lock"  # what a hub makes before its journal
+STARTS_S = 30.0
 EMBEDDED = "embedded"
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
@@ -30,11 +33,21 @@ def default_data() -> Path:
 def open_hub(data: str | None) -> "Admin":
     """The hub whose data folder is `data`. WrongUse: nothing of a hub is there, and none must be made by mistake."""
     place = Path(data) if data else default_data()
-    if not (place / JOURNAL).exists():
+    if not _is_hub(place):
         raise WrongUse(f"{place} holds no hub: name its folder with --data, or start one with 'toastbox hub'")
     from toastbox.hub.admin import Admin
 
     return Admin(place)
+
+
+def _is_hub(place: Path) -> bool:
+    """Whether a hub is there. One that is starting for the first time, which takes a board seconds, is waited for."""
+    end_s = time.monotonic() + STARTS_S
+    with Progress() as progress:
+        while (place / LOCK).exists() and not (place / JOURNAL).exists() and time.monotonic() < end_s:
+            progress.show("the hub is only starting")
+            time.sleep(0.1)
+    return (place / JOURNAL).exists()
 
 
 def hub(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from toastbox.hub import control
 from toastbox.hub.home import Home
 from toastbox.hub.operations import Operations, run_alone
 
-_WAIT_S = 5.0  # for a hub that is just starting or ending
+_WAIT_S = 30.0  # for a hub that is just starting or ending: on a small board it takes half of that
 
 
 class Admin:
