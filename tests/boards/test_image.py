@@ -298,6 +298,15 @@ def test_scripts_and_serial_ports_of_every_board(name: str) -> None:
         assert tree.nodes[path].mode & 0o111, path
 
 
+def test_init_sets_up_no_terminal_once_the_console_may_have_it() -> None:
+    tree = Tree()
+    root._add_system(tree, boards.load("virt-arm64"), hub=False, time_s=TIME_S)
+    root._add_ssh(tree, "ssh-ed25519 AAAA")
+    lines = tree.nodes["etc/inittab"].data.decode().splitlines()
+    services = [line for line in lines if not line.startswith(("#", "::sysinit:"))]
+    assert len(services) == 7 and all(line.startswith("null::") for line in services)
+
+
 @pytest.mark.parametrize("path", sorted(root.FILES.iterdir()), ids=lambda path: path.name)
 def test_scripts_of_the_board_are_valid_shell(path: Path) -> None:
     if path.name not in ("inittab", "profile"):

@@ -80,6 +80,13 @@ def tell(board: Guest, pc: Pc) -> None:
     assert pc.discovered()["board"]["role"] == "device"
     wait_for(lambda: board.status().get("state") == "in sync", "the console says that it is in sync")
 
+    # The console has the line to itself also after a service was started again: nobody else shows what is typed.
+    board.console("set limit.up 50000000")
+    wait_for(lambda: board.status().get("state") == "in sync", "the agent has started again")
+    board.send(b"set wifi.password not-to-be-seen\x15")
+    board.console("")
+    assert b"not-to-be-seen" not in board.all_heard
+
     # The power is cut, and comes back: what it was told stays, and it goes on by itself.
     board.kill()
     board.check_card()

@@ -165,7 +165,7 @@ def _add_ssh(tree: Tree, key: str) -> None:
     tree.folder("root", 0o700)
     tree.folder("root/.ssh", 0o700)
     tree.file("root/.ssh/authorized_keys", key, 0o600)
-    tree.file("etc/inittab", tree.nodes["etc/inittab"].data + b"::respawn:/usr/lib/toastbox/serve ssh\n")
+    tree.file("etc/inittab", tree.nodes["etc/inittab"].data + b"null::respawn:/usr/lib/toastbox/serve ssh\n")
 
 
 def _add_modules(tree: Tree, kernel: Kernel, board: Board) -> None:
