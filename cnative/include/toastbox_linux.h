@@ -29,6 +29,9 @@ typedef struct tbx_record {
  * of nanoseconds do not hold are the first or the last that they do. 0: read; 1: the name is gone; or an error. */
 int tbx_record_read(tbx_record *record, int fd, const char *name);
 
+/* The same for count names, each closed by 0. kind 0: it is gone, or cannot be looked at. */
+void tbx_records_read(tbx_record *records, uint32_t count, int fd, const char *names);
+
 /* What a scan found: records in the region, in order of name. Valid until the region is released to mark. */
 typedef struct tbx_listing {
     uint8_t *base;           /* records are at base + offsets[0..count) */
@@ -93,6 +96,9 @@ typedef struct tbx_filesystem {
 
 /* renameat2(2). */
 int tbx_file_rename(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags);
+
+/* renameat2(2) with RENAME_NOREPLACE. out: what the new name shows then. 1: renamed, and gone since. */
+int tbx_file_move(tbx_record *out, int from_fd, const char *from, int to_fd, const char *to);
 
 /* openat2(2) with RESOLVE_BENEATH, NO_XDEV, NO_SYMLINKS and NO_MAGICLINKS, O_CLOEXEC added. Returns a descriptor.
  * EXDEV: something is mounted on the way, be it a folder of the same file system. */

@@ -51,6 +51,14 @@ int tbx_file_rename(int from_fd, const char *from, int to_fd, const char *to, un
     return checked(syscall(SYS_renameat2, from_fd, from, to_fd, to, flags));
 }
 
+int tbx_file_move(tbx_record *out, int from_fd, const char *from, int to_fd, const char *to)
+{
+    if (tbx_file_rename(from_fd, from, to_fd, to, TBX_RENAME_NOREPLACE) < 0) {
+        return TBX_ERR_SYSTEM;
+    }
+    return tbx_record_read(out, to_fd, to) == 0 ? TBX_OK : 1;
+}
+
 int tbx_file_open(int fd, const char *path, uint64_t flags, uint64_t mode)
 {
     struct how how = {.flags = flags | O_CLOEXEC,

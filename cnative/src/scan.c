@@ -260,6 +260,15 @@ int tbx_record_read(tbx_record *record, int fd, const char *name)
     return 0;
 }
 
+void tbx_records_read(tbx_record *records, uint32_t count, int fd, const char *names)
+{
+    for (uint32_t i = 0; i < count; i++, names += strlen(names) + 1) {
+        if (tbx_record_read(&records[i], fd, names) != 0) {
+            records[i].kind = 0;
+        }
+    }
+}
+
 /* Fills all records in order of name and closes the gaps of those that vanished in the list of offsets. */
 static int fill_records(struct work *work, int fd)
 {

@@ -15,7 +15,7 @@ from unittest import mock
 
 from toastbox.device import folder as folder_module
 from toastbox.native import posix
-from toastbox.native.scan import look, make_file, take_file
+from toastbox.native.scan import Record, look, make_file, take_file
 
 
 class Folding:
@@ -55,6 +55,10 @@ class Folding:
             raise OSError(errno.EINVAL, "Invalid argument")
         self.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
 
+    def move_file(self, source: int, old: bytes, target: int, new: bytes) -> Record | None:
+        self.renameat2(source, old, target, new, posix.RENAME_NOREPLACE)
+        return look(target, self.spelled(target, new))
+
     def rename(self, old: Any, new: Any, *, src_dir_fd: int, dst_dir_fd: int) -> None:
         old, there = self.spelled(src_dir_fd, old), self.spelled(dst_dir_fd, new)
         itself = self.is_there(dst_dir_fd, new) and look(src_dir_fd, old).inode == look(dst_dir_fd, there).inode
@@ -87,6 +91,6 @@ class Folding:
         calls.open_beneath, calls.renameat2 = self.open_beneath, self.renameat2
         calls.set_time = self.by_name(posix.set_time)
         named: Any = {name: self.by_name(call) for name, call in (("look", look), ("make_file", make_file))}
-        named["take_file"] = self.by_name(take_file)
+        named |= {"take_file": self.by_name(take_file), "move_file": self.move_file}
         with mock.patch.multiple(folder_module, os=kernel, posix=calls, **named):
             yield

@@ -13,7 +13,19 @@ import pytest
 from toastbox.errors import ArenaFull
 from toastbox.native import posix
 from toastbox.native.arena import Arena
-from toastbox.native.scan import FILE, FOLDER, LINK, OTHER, Record, list_directory, look, make_file, take_file
+from toastbox.native.scan import (
+    FILE,
+    FOLDER,
+    LINK,
+    OTHER,
+    Record,
+    list_directory,
+    look,
+    look_at,
+    make_file,
+    move_file,
+    take_file,
+)
 
 
 @pytest.fixture
@@ -269,3 +281,33 @@ def test_errors_carry_errno(tmp_path: Path) -> None:
     os.close(fd)
     with pytest.raises(OSError, match="Bad file descriptor"):
         list_directory(fd, Arena(4096))
+
+
+def test_many_names_are_looked_at_at_once(tmp_path: Path, directory: int) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"123")
+    (tmp_path / "link").symlink_to("folder")
+    names = [b"folder/file", b"missing", b"link", b"folder", b"folder/file/below", b""]
+    file, missing, link, folder, below, itself = look_at(directory, names)
+    assert missing is None and below is None
+    assert file is not None and (file.name, file.kind, file.size) == (b"folder/file", FILE, 3)
+    assert [found.kind for found in (link, folder, itself) if found] == [LINK, FOLDER, FOLDER]
+    assert link == look(directory, b"link") and itself == look(directory)
+    assert look_at(directory, []) == []
+
+
+def test_file_is_moved_and_looked_at_in_one_call(tmp_path: Path, directory: int) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "staged").write_bytes(b"new")
+    (tmp_path / "folder" / "taken").write_bytes(b"kept")
+    target = os.open(tmp_path / "folder", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(FileExistsError):
+            move_file(directory, b"staged", target, b"taken")
+        with pytest.raises(FileNotFoundError):
+            move_file(directory, b"missing", target, b"x")
+        assert move_file(directory, b"staged", target, b"name") == look(target, b"name")
+    finally:
+        os.close(target)
+    assert (tmp_path / "folder" / "name").read_bytes() == b"new" and not (tmp_path / "staged").exists()
+    assert (tmp_path / "folder" / "taken").read_bytes() == b"kept"

@@ -281,6 +281,13 @@ class Kernel:
         finally:
             self._open.pop(file, None)
 
+    def move_file(self, from_fd: int, old: bytes, to_fd: int, new: bytes) -> Record | None:
+        self.renameat2(from_fd, old, to_fd, new, self.RENAME_NOREPLACE)
+        try:
+            return self.look(to_fd, new)
+        except FileNotFoundError:
+            return None
+
     def take_file(self, fd: int, name: bytes, buffer: memoryview) -> tuple[int, Record, Record]:
         file = self.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=fd)
         try:
@@ -388,9 +395,8 @@ class Kernel:
     def installed(self) -> Iterator[None]:
         """While this lasts, device/folder.py runs on this kernel."""
         fake: Any = self
-        calls = {
-            name: getattr(self, name) for name in ("list_directory", "folder_sums", "look", "make_file", "take_file")
-        }
+        names = ("list_directory", "folder_sums", "look", "make_file", "move_file", "take_file")
+        calls = {name: getattr(self, name) for name in names}
         with mock.patch.multiple(folder_module, os=fake, posix=fake, **calls):
             yield
 

@@ -17,12 +17,12 @@ from contextlib import suppress
 from toastbox.core.entry import FILE, FOLDER
 from toastbox.core.names import parent_of
 from toastbox.device.children import Children
-from toastbox.device.seen import Seen, unreadable
+from toastbox.device.seen import Seen, gone_name, unreadable, with_executable
 from toastbox.device.spelling import Spelling, folded
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena, Region
-from toastbox.native.scan import Listing, Record, list_directory, look, make_file, take_file
+from toastbox.native.scan import Listing, Record, list_directory, look, make_file, move_file, take_file
 from toastbox.native.sums import Sum, folder_sums
 
 STATE_NAME = b".toastbox"
@@ -306,24 +306,35 @@ class Folder:
 
     # --- publishing
 
-    def publish(self, name: str, path: bytes, replaces: Seen | None) -> bool:
-        """Put a staged file or link at path in one step.
+    def publish(self, name: str, path: bytes, replaces: Seen | None) -> tuple[bool, Seen | None]:
+        """Put a staged file or link at path in one step; whether that was done, and what is there then.
 
-        replaces: what is expected there now (None: nothing). Returns False, and leaves both as they are, when
-        something else is there. A file replaced after an unseen edit is put back. Raises OSError.
+        replaces: what is expected there now (None: nothing). It is not done, and both stay as they are, when something
+        else is there. A file replaced after an unseen edit is put back. Raises OSError.
         """
         parent, leaf = self._parent(path)
-        if replaces is None:
-            made = self._move_in(name, parent, leaf)
-            if made and self._spelling:
-                self._spelling.made(path)
-            return made
         try:
-            posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+            if replaces is None:
+                record = move_file(self._stage, os.fsencode(name), parent, leaf)
+                self._made(path)
+                return True, self._seen(path, record) if record else None
+            done = self._replace(name, parent, leaf, replaces)
+        except FileExistsError:
+            return False, None
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOENT):
+            if error.errno not in (errno.EINVAL, errno.ENOSYS) and (replaces is None or error.errno != errno.ENOENT):
                 raise
-            return self._replace_checked(name, path, parent, leaf, replaces)
+            done = self._replace_checked(name, path, parent, leaf, replaces)
+            if done:
+                self._made(path)
+        return done, self.lstat(path) if done else None
+
+    def _made(self, path: bytes) -> None:
+        if self._spelling:
+            self._spelling.made(path)
+
+    def _replace(self, name: str, parent: int, leaf: bytes, replaces: Seen) -> bool:
+        posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
         displaced = self.stage_stat(name)
         if displaced is not None and displaced.same_file(replaces):
             os.unlink(name, dir_fd=self._stage)
@@ -487,13 +498,3 @@ class Folder:
     def forget(self) -> None:
         """To be called between batches: what was opened by path before may be elsewhere now."""
         self._forget_parents()
-
-
-def gone_name(inode: int) -> str:
-    """The staged name of a file on its way out."""
-    return f"gone{inode:x}"
-
-
-def with_executable(mode: int, executable: bool) -> int:
-    """Permission bits with execution allowed to whoever may read, or to nobody."""
-    return mode | (mode & 0o444) >> 2 if executable else mode & ~0o111

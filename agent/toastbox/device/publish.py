@@ -18,12 +18,12 @@ from toastbox.core import wire
 from toastbox.core.entry import DELETED, EXECUTABLE, FILE, FOLDER, LINK, Entry
 from toastbox.core.names import conflict_path, key_of, parent_of
 from toastbox.core.plan import Plan
-from toastbox.device.folder import Folder, gone_name
+from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock
 from toastbox.device.receive import PARTIAL, Target
 from toastbox.device.row import NO_SIGNATURE
-from toastbox.device.seen import Seen, freshness_ns
+from toastbox.device.seen import Seen, freshness_ns, gone_name
 from toastbox.device.storage import NO_ROOM
 from toastbox.errors import DeviceFailing
 
@@ -320,8 +320,10 @@ class Publisher:
         entry = target.entry
         if target.seen is not None:
             self.echo.expect(entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
+        looked_ns = self._clock.wall_ns()
         try:
-            done = self._take_place(target) if entry.path in self._losers else self._publish(target, replaces)
+            takes = entry.path in self._losers
+            done, seen = self._take_place(target) if takes else self._publish(target, replaces)
         except OSError:
             self._unstage(target)
             raise
@@ -329,13 +331,13 @@ class Publisher:
             self._unstage(target)
             self._retry(entry)
             return False
-        seen = self._look(entry.path)
+        seen = _judged(seen, looked_ns)
         if seen is not None and not (target.seen and seen.same_file(target.seen)):
             seen.doubtful = True
         self._rows.append((entry, seen))
         return True
 
-    def _take_place(self, target: Target) -> bool:
+    def _take_place(self, target: Target) -> tuple[bool, Seen | None]:
         """Exchange with whatever is at the path, which becomes a conflict copy: at no instant is the path empty."""
         entry = target.entry
         try:
@@ -347,9 +349,9 @@ class Publisher:
                 raise
             return self._publish(target, None)
         self.keep_copy(target.name, entry)
-        return True
+        return True, self._folder.lstat(entry.path)
 
-    def _publish(self, target: Target, replaces: Seen | None) -> bool:
+    def _publish(self, target: Target, replaces: Seen | None) -> tuple[bool, Seen | None]:
         try:
             return self._folder.publish(target.name, target.entry.path, replaces)
         except OSError as error:
@@ -383,12 +385,9 @@ class Publisher:
         self._changed(path)
 
     def _look(self, path: bytes) -> Seen | None:
-        """What is at the path. In doubt when its time is so fresh that an edit could have the same."""
+        """What is at the path."""
         looked_ns = self._clock.wall_ns()
-        seen = self._folder.lstat(path)
-        if seen is not None and seen.kind in (FILE, LINK) and freshness_ns(seen.mtime_ns, looked_ns):
-            seen.doubtful = True
-        return seen
+        return _judged(self._folder.lstat(path), looked_ns)
 
     def ensure_parent(self, path: bytes, seq: int) -> None:
         """Folders above a path. A file or link that its owner put in the place of one is moved aside: what the journal
@@ -437,3 +436,10 @@ def record_of(entry: Entry) -> bytes:
     """An entry without its chunk list, to be kept in the index."""
     form = wire.default_form(entry)
     return wire.encode_entry(entry, wire.ELSEWHERE if form == wire.LIST else form)
+
+
+def _judged(seen: Seen | None, looked_ns: int) -> Seen | None:
+    """In doubt when its time is so fresh that an edit could have it too. looked_ns: the wall clock before the look."""
+    if seen is not None and seen.kind in (FILE, LINK) and freshness_ns(seen.mtime_ns, looked_ns):
+        seen.doubtful = True
+    return seen

@@ -13,11 +13,11 @@ from collections import OrderedDict
 from toastbox.core.content import content_id, is_list_of, list_of
 from toastbox.core.entry import FILE, LINK, Entry
 from toastbox.device.ahead import Ahead
-from toastbox.device.folder import Folder, with_executable
+from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import PeerSource, Remote
 from toastbox.device.places import Places
-from toastbox.device.seen import Seen
+from toastbox.device.seen import Seen, with_executable
 from toastbox.device.send import CHUNK_MAX
 from toastbox.device.storage import NO_ROOM
 from toastbox.errors import DamagedData, HostilePeer, HubRefused

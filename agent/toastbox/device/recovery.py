@@ -8,13 +8,13 @@ from collections.abc import Callable
 from toastbox.core import apply, wire
 from toastbox.core.entry import FOLDER, Entry
 from toastbox.core.names import conflict_path, key_of
-from toastbox.device.folder import Folder, gone_name
+from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected, unpack_inode
 from toastbox.device.reading import fail_on_io
 from toastbox.device.receive import PARTIAL
 from toastbox.device.row import NO_SIGNATURE
-from toastbox.device.seen import Seen
+from toastbox.device.seen import Seen, gone_name
 from toastbox.device.storage import NO_ROOM
 from toastbox.errors import DeviceFull
 
@@ -123,5 +123,5 @@ class Recovery:
                 path = conflict_path(entry.path, self._device_name, entry.seq)
                 self._publisher.move_aside(entry.path, path, entry.seq)
             replaces = None
-        if self._folder.publish(name, entry.path, replaces):
+        if self._folder.publish(name, entry.path, replaces)[0]:
             self._index.set_signature(key_of(entry.path), NO_SIGNATURE)

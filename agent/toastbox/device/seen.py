@@ -88,3 +88,13 @@ def unreadable(path: bytes, error: OSError) -> Seen:
     """A folder of which nothing can be said. What is mounted there, or above, may be gone at any time."""
     reason = "something is mounted there" if error.errno == errno.EXDEV else f"cannot be listed: {error.strerror}"
     return Seen(path, 0o040000, 0, 0, 0, 0).leave_alone(reason)
+
+
+def with_executable(mode: int, executable: bool) -> int:
+    """Permission bits with execution allowed to whoever may read, or to nobody."""
+    return mode | (mode & 0o444) >> 2 if executable else mode & ~0o111
+
+
+def gone_name(inode: int) -> str:
+    """The staged name of a file on its way out."""
+    return f"gone{inode:x}"

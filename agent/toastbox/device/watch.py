@@ -21,19 +21,22 @@ import errno
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 
 from toastbox.device.interfaces import Clock
 from toastbox.device.settle import Batch, Settle
 from toastbox.errors import DeviceFailing
 from toastbox.native import posix
+from toastbox.native.scan import Record, look_at
 
 STATE_NAME = b".toastbox"
 READ_SIZE = 64 * 1024
 MOST_LOCKED = 1000
 MOST_EXPECTED = 8192  # beyond that, what was expected longest ago is forgotten: a look too many finds nothing
 KEPT_GENERATIONS = 4
+LISTED_AT_ONCE = 1000
 READS_AT_ONCE = 16  # a folder that changes without pause does not hold the caller's loop up
 _EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the padded name: inotify(7)
 
@@ -41,6 +44,7 @@ _APPEARS = posix.IN_CREATE | posix.IN_MOVED_TO
 _LEAVES = posix.IN_DELETE | posix.IN_MOVED_FROM
 _WRITES = posix.IN_MODIFY | posix.IN_CLOSE_WRITE | posix.IN_ATTRIB
 _FOLDER_MASK = _APPEARS | _LEAVES | _WRITES | posix.IN_EXCL_UNLINK
+_ONE_NAME = _APPEARS | _LEAVES
 _ROOT_MASK = _FOLDER_MASK | posix.IN_DELETE_SELF | posix.IN_MOVE_SELF
 _ROOT_ENDS = posix.IN_DELETE_SELF | posix.IN_MOVE_SELF | posix.IN_UNMOUNT
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -69,6 +73,7 @@ class Watcher:
         self._locked: set[bytes] = set()  # folders that could not be opened
         self._expected: dict[bytes, Expected] = {}
         self._expecting = threading.Lock()  # who publishes does so in a thread of its own
+        self._looked: dict[bytes, Record | None] = {}  # what is where something is expected, while events are handled
         self._generation = 0
         self._root_fd = os.open(self.root, _OPEN_FOLDER | os.O_CLOEXEC)
         self.fd = self._open()
@@ -97,7 +102,10 @@ class Watcher:
                 self._forget_expected(generation)
                 return
             now_s = self._clock.monotonic_s()
-            for watch, mask, name in parse_events(data):
+            events = list(parse_events(data))
+            self._looked.clear()
+            self._look_at_expected(self._path_of(watch, name) for watch, mask, name in events if mask & _ONE_NAME)
+            for watch, mask, name in events:
                 self._handle(watch, mask, name, now_s)
 
     def due_s(self) -> float | None:
@@ -145,18 +153,24 @@ class Watcher:
         with self._expecting:
             self._expected = {path: each for path, each in self._expected.items() if each[3] >= oldest}
 
+    def _look_at_expected(self, paths: Iterable[bytes]) -> None:
+        """Look with one call at those of the paths at which something is expected."""
+        expected = list({path for path in paths if path in self._expected})
+        self._looked.update(zip(expected, look_at(self._root_fd, expected), strict=True))
+
     def _is_ours(self, path: bytes) -> bool:
         """Whether what is at the path is what was expected there."""
         expected = self._expected.get(path)
         if expected is None:
             return False
-        try:
-            found = os.lstat(os.path.join(self.root, path))
-        except OSError:
+        if path not in self._looked:
+            self._look_at_expected([path])
+        found = self._looked[path]
+        if found is None:
             return not expected[0]
         if not expected[1] and not expected[2]:
-            return found.st_ino == expected[0]
-        return (found.st_ino, found.st_size, found.st_mtime_ns) == expected[:3]
+            return found.inode == expected[0]
+        return (found.inode, found.size, found.mtime_ns) == expected[:3]
 
     # --- events
 
@@ -188,9 +202,12 @@ class Watcher:
         if not name:
             self._handle_self(watch, folder, mask, now_s)
             return
-        path = folder + b"/" + name if folder else name
+        path = _below(folder, name)
         if path != STATE_NAME:
             self._handle_name(path, mask, now_s)
+
+    def _path_of(self, watch: int, name: bytes) -> bytes:
+        return _below(self._paths.get(watch, b""), name)
 
     def _handle_self(self, watch: int, folder: bytes, mask: int, now_s: float) -> None:
         if mask & posix.IN_IGNORED:
@@ -264,17 +281,23 @@ class Watcher:
 
     def _look(self, folder: bytes, fd: int, report: bool) -> Iterator[bytes]:
         """Folders in the folder open at fd that are to be watched."""
-        prefix = folder + b"/" if folder else b""
         with os.scandir(fd) as entries:
-            for entry in entries:
-                path = prefix + os.fsencode(entry.name)
-                if path == STATE_NAME:
-                    continue
-                is_folder = entry.is_dir(follow_symlinks=False)
-                if report and not self._is_ours(path):
-                    self._settle.complete(path, is_folder, self._clock.monotonic_s())
-                if is_folder and not self._skip(path):
-                    yield path
+            while found := [
+                (_below(folder, os.fsencode(entry.name)), entry.is_dir(follow_symlinks=False))
+                for entry in islice(entries, LISTED_AT_ONCE)
+            ]:
+                if report:
+                    self._look_at_expected(path for path, _ in found)
+                yield from self._judge(found, report)
+
+    def _judge(self, found: list[tuple[bytes, bool]], report: bool) -> Iterator[bytes]:
+        for path, is_folder in found:
+            if path == STATE_NAME:
+                continue
+            if report and not self._is_ours(path):
+                self._settle.complete(path, is_folder, self._clock.monotonic_s())
+            if is_folder and not self._skip(path):
+                yield path
 
     def _add(self, path: bytes, fd: int) -> None:
         try:
@@ -305,6 +328,10 @@ class Watcher:
             f"{self._unwatched} folders cannot be watched: set fs.inotify.max_user_watches to {needed}; "
             "until then they are scanned"
         )
+
+
+def _below(folder: bytes, name: bytes) -> bytes:
+    return folder + b"/" + name if folder else name
 
 
 def parse_events(data: bytes) -> Iterator[tuple[int, int, bytes]]:

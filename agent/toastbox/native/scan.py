@@ -3,7 +3,7 @@
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from toastbox._native import ffi, lib
@@ -43,6 +43,27 @@ def look(fd: int, name: bytes = b"") -> Record:
     if check(lib.tbx_record_read(raw, fd, name), os.fsdecode(name)) == 1:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(name))
     return _record(name, raw)
+
+
+def look_at(fd: int, names: Sequence[bytes]) -> list[Record | None]:
+    """Many names at once, in their order; None: it is gone, or cannot be looked at."""
+    raw = ffi.new("tbx_record[]", len(names))
+    lib.tbx_records_read(raw, len(names), fd, b"\0".join(names))
+    found = _RECORD.iter_unpack(ffi.buffer(raw))
+    return [
+        Record(name, kind, mode, size, mtime, ctime, inode, device) if kind else None
+        for name, (size, mtime, ctime, inode, device, mode, _, kind) in zip(names, found, strict=True)
+    ]
+
+
+def move_file(from_fd: int, old: bytes, to_fd: int, new: bytes) -> Record | None:
+    """Rename a name of one open directory to one of another that nothing has; how it looks, None if it is gone since.
+
+    Raises OSError, FileExistsError for one that is taken.
+    """
+    raw = ffi.new("tbx_record *")
+    gone = check(lib.tbx_file_move(raw, from_fd, old, to_fd, new), os.fsdecode(new))
+    return None if gone else _record(new, raw)
 
 
 def make_file(fd: int, name: bytes, data: Buffer, time_ns: int, mode: int) -> Record:
