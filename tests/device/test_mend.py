@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from local import LocalDevice, LocalHub, Trio, held, settle
+from toastbox.hub.chunks.packfile import HEADER, RECORD, scan
 
 
 def damage(hub: LocalHub) -> int:
     """Turn one byte of every chunk's data around; how many chunks there are."""
-    packs = list((Path(hub.home.path) / "chunks").glob("*.pack"))
-    rows = hub.service.chunks._index._writer.execute("SELECT offset, size FROM chunk").fetchall()
-    for offset, size in rows:
-        with packs[0].open("r+b") as file:
-            file.seek(offset + 48 + size // 2)
-            byte = file.read(1)[0]
-            file.seek(-1, os.SEEK_CUR)
-            file.write(bytes([byte ^ 1]))
-    return len(rows)
+    [pack] = (Path(hub.home.path) / "chunks").glob("*.pack")
+    with pack.open("r+b", buffering=0) as file:
+        records = list(scan(file.fileno(), HEADER.size))
+        for record in records:
+            at = record.offset + RECORD.size + record.size // 2
+            byte = os.pread(file.fileno(), 1, at)[0]
+            os.pwrite(file.fileno(), bytes([byte ^ 1]), at)
+    return len(records)
 
 
 def write_all(device: LocalDevice) -> None:
