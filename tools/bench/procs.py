@@ -14,6 +14,12 @@ STOP_TIMEOUT_S = 10.0
 LOG_TAIL_BYTES = 2000
 
 
+def environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """Ours and more. Programs keep what they compile, as everywhere: a shell's wish to the contrary is not theirs."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | (more or {})
+
+
 class Processes:
     """Starts programs and ends all of them on exit, newest first. Output goes to one log file each."""
 
@@ -39,7 +45,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env=environment(env),
                 start_new_session=True,
             )
         return self._running[name].pid
@@ -81,7 +87,7 @@ def run(*argv: str | Path, timeout_s: float = 600.0, env: dict[str, str] | None 
             text=True,
             timeout=timeout_s,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **(env or {})},
+            env=environment(env),
         )
     except subprocess.TimeoutExpired as error:
         raise ProgramFailed(f"{argv[0]} did not end within {timeout_s:.0f} s") from error
