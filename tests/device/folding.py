@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 from toastbox.device import folder as folder_module
+from toastbox.device import stage as stage_module
 from toastbox.native import posix
 from toastbox.native.scan import Record, look, make_file, take_file
 
@@ -90,7 +91,10 @@ class Folding:
         calls = SimpleNamespace(**vars(posix))
         calls.open_beneath, calls.renameat2 = self.open_beneath, self.renameat2
         calls.set_time = self.by_name(posix.set_time)
-        named: Any = {name: self.by_name(call) for name, call in (("look", look), ("make_file", make_file))}
-        named |= {"take_file": self.by_name(take_file), "move_file": self.move_file}
-        with mock.patch.multiple(folder_module, os=kernel, posix=calls, **named):
+        shared: Any = {"os": kernel, "posix": calls, "look": self.by_name(look)}
+        named: Any = {"take_file": self.by_name(take_file), "move_file": self.move_file}
+        with (
+            mock.patch.multiple(folder_module, **shared, **named),
+            mock.patch.multiple(stage_module, **shared, make_file=self.by_name(make_file)),
+        ):
             yield

@@ -84,7 +84,7 @@ def test_what_is_held_back_stays_so_while_the_hub_is_out_of_reach(trio: Trio, ki
     _, a, b = trio
     a.write("x", b"content")
     a.sync()
-    with failing(b.folder, "stage_whole", OSError(errno.ENOSPC, "full")):
+    with failing(b.folder.stage, "make", OSError(errno.ENOSPC, "full")):
         b.sync()
     assert held(b) == {b"x": "no room on this device"}
     with failing(b.remote, "fetch", HubUnreachable("gone")), pytest.raises(HubUnreachable):
@@ -102,7 +102,7 @@ def test_everything_held_back_is_tried_again(trio: Trio, monkeypatch: pytest.Mon
     for number in range(40):
         a.write(f"{number}", b"content %d" % number)
     a.sync()
-    with failing(b.folder, "stage_whole", OSError(errno.ENOSPC, "full")):
+    with failing(b.folder.stage, "make", OSError(errno.ENOSPC, "full")):
         b.sync()
     assert len(held(b)) == 40
     b.engine.retry_held()
@@ -114,10 +114,10 @@ def test_what_does_not_fit_is_not_fetched_again(trio: Trio, monkeypatch: pytest.
     _, a, b = trio
     a.write("x", b"content")
     a.sync()
-    with failing(b.folder, "stage_whole", OSError(errno.ENOSPC, "full")):
+    with failing(b.folder.stage, "make", OSError(errno.ENOSPC, "full")):
         b.sync()
     fetched = b.remote.fetched
-    monkeypatch.setattr(b.folder, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(b.folder.stage, "free_bytes", lambda: 1000)
     b.engine.retry_held()
     assert b.sync() and held(b) == {b"x": "no room on this device"}
     assert b.remote.fetched == fetched

@@ -243,7 +243,7 @@ def test_what_was_of_use_may_be_fetched_again_and_again(one: LocalDevice, two: L
 
 def test_a_full_disk_ends_it(one: LocalDevice, two: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     listening(one, two)
-    monkeypatch.setattr(two.folder, "free_bytes", lambda: ahead.RESERVE_BYTES)
+    monkeypatch.setattr(two.folder.stage, "free_bytes", lambda: ahead.RESERVE_BYTES)
     one.write("large", os.urandom(SIZE))
     one.sync()
     assert two.remote.fetched == 0

@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 from toastbox.device import folder as folder_module
+from toastbox.device import stage as stage_module
 from toastbox.native import posix
 from toastbox.native.scan import Record
 from toastbox.native.sums import Sum, name_sum, signed
@@ -393,11 +394,15 @@ class Kernel:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """While this lasts, device/folder.py runs on this kernel."""
+        """While this lasts, device/folder.py and its stage run on this kernel."""
         fake: Any = self
-        names = ("list_directory", "folder_sums", "look", "make_file", "move_file", "take_file")
+        names = ("list_directory", "folder_sums", "look", "move_file", "take_file")
         calls = {name: getattr(self, name) for name in names}
-        with mock.patch.multiple(folder_module, os=fake, posix=fake, **calls):
+        of_stage = {"look": self.look, "make_file": self.make_file}
+        with (
+            mock.patch.multiple(folder_module, os=fake, posix=fake, **calls),
+            mock.patch.multiple(stage_module, os=fake, posix=fake, **of_stage),
+        ):
             yield
 
 

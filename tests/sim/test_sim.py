@@ -13,6 +13,7 @@ import pytest
 from toastbox.device.aftermath import Aftermath
 from toastbox.device.folder import Folder
 from toastbox.device.publish import Publisher
+from toastbox.device.stage import Stage
 
 from .history import History
 
@@ -64,14 +65,14 @@ def fails_somewhere(count: int) -> bool:
 
 @pytest.mark.timeout(600)
 def test_forgotten_flush_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Folder, "flush", lambda self, names: None)
+    monkeypatch.setattr(Stage, "flush", lambda self, names: None)
     monkeypatch.setattr(Folder, "flush_all", lambda self: None)
     assert fails_somewhere(4000)  # rare: the power must go between a rename and the disk's own flush
 
 
 def test_overwritten_conflict_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def throw_away(self: Publisher, name: str, entry: object) -> None:
-        self._folder.stage_remove(name)
+        self._folder.stage.remove(name)
 
     monkeypatch.setattr(Publisher, "keep_copy", throw_away)
     assert fails_somewhere(400)

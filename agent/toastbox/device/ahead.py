@@ -128,17 +128,17 @@ class Ahead:
             return None
         there = file.there(chunks)
         if there is None or not self._rename(file.name, name):
-            self._folder.stage_remove(file.name)
+            self._folder.stage.remove(file.name)
             return None
         self._credit += file.size
         return there
 
     def _rename(self, name: str, new_name: str) -> bool:
         """False where a transfer of that name was begun before, or somebody has removed ours."""
-        if self._folder.stage_stat(new_name) is not None:
+        if self._folder.stage.look(new_name) is not None:
             return False
         try:
-            self._folder.stage_rename(name, new_name)
+            self._folder.stage.rename(name, new_name)
         except FileNotFoundError:
             return False
         return True
@@ -150,14 +150,14 @@ class Ahead:
                 self._drop(token)
 
     def _drop(self, token: bytes) -> None:
-        self._folder.stage_remove(self._files.pop(token).name)
+        self._folder.stage.remove(self._files.pop(token).name)
 
     def _stage(self, run: ahead.Run) -> None:
         file = self._files.get(run.token)
         end = file.end if file is not None else 0
         wanted = [place for place in run.places() if place[0] >= end and not self._is_here(place[1])]
         size = sum(size for _, _, size in wanted)
-        if not wanted or size > self._credit or size + RESERVE_BYTES > self._folder.free_bytes():
+        if not wanted or size > self._credit or size + RESERVE_BYTES > self._folder.stage.free_bytes():
             return
         if file is None:
             file = self._begin(run.token)
@@ -177,7 +177,7 @@ class Ahead:
     def _fetch(self, token: bytes, file: _File, wanted: list[tuple[int, bytes, int]]) -> None:
         file.grown_s = self._now()
         try:
-            descriptor = self._folder.stage_open(file.name, 0o600)
+            descriptor = self._folder.stage.open(file.name, 0o600)
             try:
                 found = self._remote.fetch(b"".join(digest for _, digest, _ in wanted))
                 for place, (_, data) in zip(wanted, found, strict=True):

@@ -221,7 +221,7 @@ class Engine:
             held = self._index.held(b"", RETRIED)
             while held:
                 entries = [wire.decode_entry(record, 0, len(record))[0].entry for _, _, record in held]
-                self._puller.apply([entry for entry in entries if self._folder.has_room(entry.size)])
+                self._puller.apply([entry for entry in entries if self._folder.stage.has_room(entry.size)])
                 held = self._index.held(held[-1][0], RETRIED)
 
     # --- ignore rules
@@ -288,6 +288,6 @@ class Engine:
 
     def _drop_partials(self) -> None:
         """Nothing is being received: what is left of broken transfers is of no use."""
-        for name in self._folder.stage_names():
+        for name in self._folder.stage.names():
             if name.startswith(PARTIAL):
-                self._folder.stage_remove(name)
+                self._folder.stage.remove(name)

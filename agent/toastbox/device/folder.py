@@ -17,12 +17,13 @@ from contextlib import suppress
 from toastbox.core.entry import FILE, FOLDER
 from toastbox.core.names import parent_of
 from toastbox.device.children import Children
-from toastbox.device.seen import Seen, gone_name, unreadable, with_executable
+from toastbox.device.seen import Seen, gone_name, seen_of, unreadable, with_executable
 from toastbox.device.spelling import Spelling, folded
+from toastbox.device.stage import Stage
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena, Region
-from toastbox.native.scan import Listing, Record, list_directory, look, make_file, move_file, take_file
+from toastbox.native.scan import Listing, Record, list_directory, look, move_file, take_file
 from toastbox.native.sums import Sum, folder_sums
 
 STATE_NAME = b".toastbox"
@@ -31,7 +32,6 @@ OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 KEPT_DESCRIPTORS = 16
 SHORT_LISTING = 96 << 10  # bytes: about a thousand names
-RESERVE_BYTES = 2 << 20
 
 
 class Folder:
@@ -42,7 +42,7 @@ class Folder:
         self._arena = arena
         self._fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.makedirs(os.path.join(self.root, STAGE_NAME), mode=0o700, exist_ok=True)
-        self._stage = posix.open_beneath(self._fd, STAGE_NAME, OPEN_FOLDER)
+        self.stage = Stage(posix.open_beneath(self._fd, STAGE_NAME, OPEN_FOLDER))
         self._device = os.fstat(self._fd).st_dev
         self._spelling = self._look_how_names_are_kept()
         self._parents: OrderedDict[bytes, int] = OrderedDict()
@@ -54,7 +54,7 @@ class Folder:
 
     def close(self) -> None:
         self._forget_parents()
-        os.close(self._stage)
+        self.stage.close()
         os.close(self._fd)
 
     def _look_how_names_are_kept(self) -> Spelling | None:
@@ -101,7 +101,7 @@ class Folder:
         return self._seen(path, look(parent, leaf))
 
     def _seen(self, path: bytes, r: Record) -> Seen:
-        return self._own(Seen(path, r.mode, r.size, r.mtime_ns, r.ctime_ns, r.inode, r.device))
+        return self._own(seen_of(path, r))
 
     def _own(self, seen: Seen) -> Seen:
         """What lies on another file system is not ours: if that is unmounted, nothing was deleted."""
@@ -229,74 +229,7 @@ class Folder:
     def close_file(self, descriptor: int) -> None:
         os.close(descriptor)
 
-    # --- staging
-
-    def stage_open(self, name: str, mode: int) -> int:
-        """A staged file for reading and writing, made with this mode when it is not there. Closed by the caller."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(name, flags, mode, dir_fd=self._stage)
-
-    def stage_finish(self, descriptor: int, mtime_ns: int, mode: int) -> Seen:
-        """Give a staged file its time and permission bits; how it looks then."""
-        posix.set_time(descriptor, b"", mtime_ns)
-        seen = self._seen(b"", look(descriptor))
-        if seen.mode == mode:
-            return seen
-        with suppress(PermissionError):  # FAT has one mode for all files
-            os.fchmod(descriptor, mode)
-        return self._seen(b"", look(descriptor))
-
-    def stage_whole(self, name: str, data: bytes | memoryview, mtime_ns: int, mode: int) -> Seen:
-        """Stage a file in one call; how it looks. OSError: it may be there in part."""
-        return self._seen(b"", make_file(self._stage, os.fsencode(name), data, mtime_ns, mode))
-
-    def stage_link(self, name: str, target: bytes, mtime_ns: int) -> Seen:
-        """Stage a symbolic link; how it looks."""
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._stage)
-        os.symlink(target, os.fsencode(name), dir_fd=self._stage)
-        posix.set_time(self._stage, os.fsencode(name), mtime_ns)
-        return self._stat(b"", self._stage, os.fsencode(name))
-
-    def stage_stat(self, name: str) -> Seen | None:
-        try:
-            return self._stat(os.fsencode(name), self._stage, os.fsencode(name))
-        except FileNotFoundError:
-            return None
-
-    def free_bytes(self) -> int:
-        """Room left on the file system for this user."""
-        found = os.fstatvfs(self._stage)
-        return found.f_bavail * found.f_frsize
-
-    def has_room(self, size: int) -> bool:
-        """Whether a new file of this size fits, with RESERVE_BYTES left for the index and for small files."""
-        return not size or size + RESERVE_BYTES <= self.free_bytes()
-
-    def stage_names(self) -> list[str]:
-        return os.listdir(self._stage)
-
-    def stage_rename(self, name: str, new_name: str) -> None:
-        os.rename(name, new_name, src_dir_fd=self._stage, dst_dir_fd=self._stage)
-
-    def stage_remove(self, name: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._stage)
-
-    def flush(self, names: list[str]) -> None:
-        """When this returns, these staged files are on stable storage under their staged names."""
-        for name in names:
-            try:
-                descriptor = os.open(name, OPEN_FILE, dir_fd=self._stage)
-            except OSError as error:
-                if error.errno != errno.ELOOP:
-                    raise
-                os.fsync(self._stage)  # a link has no content to flush
-                continue
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    # --- flushing
 
     def flush_all(self) -> None:
         """When this returns, all that was written or renamed before is on stable storage."""
@@ -315,7 +248,7 @@ class Folder:
         parent, leaf = self._parent(path)
         try:
             if replaces is None:
-                record = move_file(self._stage, os.fsencode(name), parent, leaf)
+                record = move_file(self.stage.fd, os.fsencode(name), parent, leaf)
                 self._made(path)
                 return True, self._seen(path, record) if record else None
             done = self._replace(name, parent, leaf, replaces)
@@ -334,10 +267,10 @@ class Folder:
             self._spelling.made(path)
 
     def _replace(self, name: str, parent: int, leaf: bytes, replaces: Seen) -> bool:
-        posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
-        displaced = self.stage_stat(name)
+        posix.renameat2(self.stage.fd, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+        displaced = self.stage.look(name)
         if displaced is not None and displaced.same_file(replaces):
-            os.unlink(name, dir_fd=self._stage)
+            os.unlink(name, dir_fd=self.stage.fd)
             return True
         self._move_back(name, parent, leaf)
         return False
@@ -345,18 +278,18 @@ class Folder:
     def _move_back(self, name: str, parent: int, leaf: bytes) -> None:
         """Undo an exchange. If our file has been taken away meanwhile, what was displaced just goes back."""
         try:
-            posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+            posix.renameat2(self.stage.fd, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
         except FileNotFoundError:
             self._move_in(name, parent, leaf)
 
     def exchange(self, name: str, path: bytes) -> None:
         """Swap a staged file or link with what is at path, in one step. Raises OSError: EINVAL where it cannot be."""
         parent, leaf = self._parent(path)
-        posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
+        posix.renameat2(self.stage.fd, os.fsencode(name), parent, leaf, posix.RENAME_EXCHANGE)
 
     def _move_in(self, name: str, parent: int, leaf: bytes) -> bool:
         try:
-            posix.renameat2(self._stage, os.fsencode(name), parent, leaf, posix.RENAME_NOREPLACE)
+            posix.renameat2(self.stage.fd, os.fsencode(name), parent, leaf, posix.RENAME_NOREPLACE)
         except FileExistsError:
             return False
         except OSError as error:
@@ -373,7 +306,7 @@ class Folder:
             now = None
         if (now is None) != (replaces is None) or (now and replaces and not now.same_file(replaces)):
             return False
-        os.rename(name, leaf, src_dir_fd=self._stage, dst_dir_fd=parent)
+        os.rename(name, leaf, src_dir_fd=self.stage.fd, dst_dir_fd=parent)
         return True
 
     def restore_displaced(self, name: str, path: bytes) -> bool:
@@ -417,12 +350,12 @@ class Folder:
         name = gone_name(expected.inode)
         try:
             parent, leaf = self._parent(path)
-            os.rename(leaf, name, src_dir_fd=parent, dst_dir_fd=self._stage)
+            os.rename(leaf, name, src_dir_fd=parent, dst_dir_fd=self.stage.fd)
         except (FileNotFoundError, NotADirectoryError):
             return True
-        gone = self.stage_stat(name)
+        gone = self.stage.look(name)
         if gone is not None and gone.same_file(expected):
-            os.unlink(name, dir_fd=self._stage)
+            os.unlink(name, dir_fd=self.stage.fd)
             return True
         self.restore_displaced(name, path)
         return False

@@ -172,7 +172,7 @@ class Publisher:
         for number, target in enumerate(ready.values()):
             if target.name.startswith(PARTIAL):
                 name = f"new{self._batch}-{number}"
-                self._folder.stage_rename(target.name, name)
+                self._folder.stage.rename(target.name, name)
                 target.name = name
 
     def move_aside(self, path: bytes, new_path: bytes, seq: int) -> None:
@@ -231,7 +231,7 @@ class Publisher:
             self._folder.flush_all()
             return
         if names:
-            self._folder.flush(names)
+            self._folder.stage.flush(names)
         if self._displaces:
             self._index.sync()
 
@@ -271,7 +271,7 @@ class Publisher:
         self.echo.expect(path)
         if seen is None or self._folder.remove(path, seen):
             return True
-        if self._folder.stage_stat(gone_name(seen.inode)) is not None:
+        if self._folder.stage.look(gone_name(seen.inode)) is not None:
             self.keep_copy(gone_name(seen.inode), entry)
         self._retry(entry)
         return False
@@ -362,9 +362,9 @@ class Publisher:
 
     def _unstage(self, target: Target) -> None:
         """Remove what could not be published. What its owner has edited while it was there is his."""
-        staged = self._folder.stage_stat(target.name)
+        staged = self._folder.stage.look(target.name)
         if staged is not None and target.seen is not None and staged.same_file(target.seen):
-            self._folder.stage_remove(target.name)
+            self._folder.stage.remove(target.name)
         elif staged is not None:
             self.keep_copy(target.name, target.entry)
 

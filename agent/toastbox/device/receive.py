@@ -109,7 +109,7 @@ class Receiver:
         """These will not be published, but begun anew under other names. Large files go on from where they are."""
         for target in targets:
             if not target.name.startswith(PARTIAL):
-                self._folder.stage_remove(target.name)
+                self._folder.stage.remove(target.name)
 
     def _target(self, entry: Entry, seen: Seen | None) -> Target:
         self._count += 1
@@ -122,7 +122,7 @@ class Receiver:
         entry = target.entry
         try:
             if entry.kind == LINK:
-                target.seen = self._folder.stage_link(target.name, entry.content, entry.mtime_ns)
+                target.seen = self._folder.stage.link(target.name, entry.content, entry.mtime_ns)
                 target.complete = True
             else:
                 self._begin_file(target)
@@ -144,7 +144,7 @@ class Receiver:
         target.left = 1 + len(chunks) // 36
         there = self._ahead.take(entry, chunks, target.name) if resumable else None
         kept = self._resume(target, chunks) if resumable and there is None else 0
-        if resumable and there is None and not self._folder.has_room(entry.size - kept):
+        if resumable and there is None and not self._folder.stage.has_room(entry.size - kept):
             raise OSError(errno.ENOSPC, "no room")
         base = Places(self._base(entry, target.replaces) if resumable else b"")
         offset = 0
@@ -309,7 +309,7 @@ class Receiver:
     def _write_whole(self, target: Target, data: bytes | memoryview) -> None:
         """A file of one chunk, in one call."""
         try:
-            target.seen = self._folder.stage_whole(target.name, data, target.entry.mtime_ns, target.mode)
+            target.seen = self._folder.stage.make(target.name, data, target.entry.mtime_ns, target.mode)
             target.complete = True
         except OSError as error:
             self._fail(target, error)
@@ -323,10 +323,10 @@ class Receiver:
         entry = target.entry
         descriptor = self._descriptor(target)
         try:
-            target.seen = self._folder.stage_finish(descriptor, entry.mtime_ns, target.mode)
+            target.seen = self._folder.stage.finish(descriptor, entry.mtime_ns, target.mode)
             if target.seen.size != entry.size:
                 self._folder.truncate(descriptor, entry.size)
-                target.seen = self._folder.stage_finish(descriptor, entry.mtime_ns, target.mode)
+                target.seen = self._folder.stage.finish(descriptor, entry.mtime_ns, target.mode)
             target.complete = True
         except OSError as error:
             self._fail(target, error)
@@ -339,14 +339,14 @@ class Receiver:
         target.failed = "no room on this device" if no_room else error.strerror or "refused"
         self._close(target.name)
         if no_room or not target.name.startswith(PARTIAL):
-            self._folder.stage_remove(target.name)
+            self._folder.stage.remove(target.name)
 
     def _descriptor(self, target: Target) -> int:
         descriptor = self._open.get(target.name)
         if descriptor is None:
             if len(self._open) >= OPEN_TARGETS:
                 self._folder.close_file(self._open.popitem(last=False)[1])
-            descriptor = self._open[target.name] = self._folder.stage_open(target.name, target.mode)
+            descriptor = self._open[target.name] = self._folder.stage.open(target.name, target.mode)
         return descriptor
 
     def _close(self, name: str) -> None:

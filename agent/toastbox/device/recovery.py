@@ -51,9 +51,9 @@ class Recovery:
             self._folder.flush_all()
         with self._index.transaction():
             self._index.drop_intents(ALL_BATCHES)
-        for left in self._folder.stage_names():
+        for left in self._folder.stage.names():
             if not left.startswith(PARTIAL):
-                self._folder.stage_remove(left)
+                self._folder.stage.remove(left)
 
     def _take_up(self, name: bytes, inode: int, entry: Entry, expected: bytes) -> None:
         if name == REMOVAL:
@@ -84,11 +84,11 @@ class Recovery:
     def _half_removed(self, entry: Entry, expected: bytes) -> None:
         """A file that was taken out of its place and not looked at yet: if it is not what was meant, back with it."""
         name = gone_name(unpack_inode(expected))
-        staged = self._folder.stage_stat(name)
+        staged = self._folder.stage.look(name)
         if staged is None:
             return
         if pack_expected(staged) == expected:
-            self._folder.stage_remove(name)
+            self._folder.stage.remove(name)
         elif not self._folder.restore_displaced(name, entry.path):
             self._publisher.keep_copy(name, entry)
 
@@ -102,11 +102,11 @@ class Recovery:
             self._index.set_signature(key_of(entry.path), NO_SIGNATURE)
 
     def _staged(self, name: str, inode: int, entry: Entry, expected: bytes) -> None:
-        staged, present = self._folder.stage_stat(name), self._folder.lstat(entry.path)
+        staged, present = self._folder.stage.look(name), self._folder.lstat(entry.path)
         found_inode = None if staged is None else staged.inode
         action = apply.recover(inode, found_inode, pack_expected(staged), pack_expected(present), expected)
         if action == apply.DISCARD:
-            self._folder.stage_remove(name)
+            self._folder.stage.remove(name)
         elif action == apply.KEEP_COPY:
             self._publisher.keep_copy(name, entry)
         elif action == apply.SET_ASIDE:

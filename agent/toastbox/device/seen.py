@@ -5,6 +5,7 @@ import errno
 from toastbox.core.diff import Signature
 from toastbox.core.entry import EXECUTABLE, FILE, FOLDER, LINK
 from toastbox.core.names import key_of
+from toastbox.native.scan import Record
 
 OTHER = 9  # FIFO, socket, device, a folder of another file system, an unreadable folder: left alone
 KINDS = {0o100000: FILE, 0o040000: FOLDER, 0o120000: LINK}
@@ -82,6 +83,11 @@ class Seen:
             other.kind,
             other.flags,
         )
+
+
+def seen_of(path: bytes, r: Record) -> Seen:
+    """A path by the record of it."""
+    return Seen(path, r.mode, r.size, r.mtime_ns, r.ctime_ns, r.inode, r.device)
 
 
 def unreadable(path: bytes, error: OSError) -> Seen:
