@@ -4,8 +4,8 @@ A small board drives core as it is, but has no use for half of it (what only a h
 Constants are put where they are named, if they are numbers, short, or named once: each costs a name and a row of a
 table in a heap of 110 KB.
 
-Purely by names: a definition stays when its name stands anywhere in the sources, in another definition that stays or
-outside of all. Names that begin and end with `__` stay. So a name that two modules share keeps both: no harm but bytes.
+Purely by names: a definition stays when its name stands anywhere in the sources, also as text and without its `_`, in
+another definition that stays or outside of all. Names that begin and end with `__` stay. So a name that two modules share keeps both: no harm but bytes.
 """
 
 import ast
@@ -162,7 +162,7 @@ def _named(node: ast.AST, alive: set[str]) -> Iterator[str]:
         elif isinstance(child, ast.keyword) and child.arg:
             yield child.arg
         elif isinstance(child, ast.Constant) and isinstance(child.value, str) and child.value.isidentifier():
-            yield child.value
+            yield from (child.value, "_" + child.value)  # core/console_line asks for its keys' methods by text
         yield from _named(child, alive)
 
 

@@ -15,7 +15,7 @@ from bundle import bundle, reached
 
 import firmware
 
-HELD_BYTES = 78_000  # what was reached; the bar of the plan is 70,000
+HELD_BYTES = 79_500  # what was reached; the bar of the plan is 70,000
 SHAPES = """
 import math
 LIMIT = 3

@@ -13,6 +13,7 @@ from boardkit import Board, ask, free_port, record
 from cable import Cable
 from hubkit import Caller, Running, bundle, file
 from toastbox.core import console_improv as improv
+from toastbox.core.console_line import _CONTROLS, _ESCAPES
 from toastbox.hub.home import find_folder
 
 Fresh = Callable[..., Board]
@@ -113,6 +114,19 @@ def test_typing(fresh: Fresh) -> None:
     settings = json.loads((board.place / "conf/settings").read_bytes().partition(b"\n")[2])
     assert settings["mode"] == "receive" and settings["only"] == ["pictures", "/settings.json"]
     assert settings["wifi"] == ["home", "not to be seen"]
+
+
+def test_every_key_of_the_line_editor_works_on_a_board(fresh: Fresh) -> None:
+    board = fresh()
+    board.say(b"\r")
+    board.hear(b"toastbox> ")
+    for key in [bytes([control]) for control in _CONTROLS] + [b"\x1b" + text.encode() for text in _ESCAPES]:
+        board.say(b"x y" + key + b"\r")
+        board.hear(b"toastbox> ")
+    board.say(b"xset modf\x7fe receive-only\x01\x04\r")
+    board.say(b"show\r")
+    assert b"receive-only" in board.hear(b"wifi.ssid")
+    assert board.starts == 1
 
 
 def test_a_password_comes_before_everything(fresh: Fresh) -> None:

@@ -65,6 +65,12 @@ def test_a_private_name_that_is_asked_for_from_elsewhere_keeps_it() -> None:
     assert "self._x" in shaken["a"] and "._x" in shaken["b"]
 
 
+def test_a_method_that_is_asked_for_by_its_name_as_text_stays() -> None:
+    keys = "class A:\n    def feed(self, key):\n        getattr(self, '_' + {1: 'home'}[key])()\n"
+    shaken = shake({"a": keys + "    def _home(self):\n        self.at = 0\n"}, ["A", "feed"])
+    assert "def _home" in shaken["a"]
+
+
 def test_a_class_that_inherits_from_another_module_keeps_its_own_attributes_apart() -> None:
     base = "class A:\n    def __init__(self):\n        self._mine = 1\n    def get(self):\n        return self._mine\n"
     heir = "from a import A\nclass B(A):\n    def set(self):\n        self._also = 2\n"
