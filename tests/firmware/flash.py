@@ -4,10 +4,15 @@ The block device is a file, so that what was written before the cut is there for
 """
 
 import os
-import sys
 import vfs
 
 BLOCK = 1024
+
+
+def end():
+    """At once: an exception would close files on its way, and so write on, through a littlefs that was interrupted."""
+    with open("/proc/self/stat") as file:
+        os.system("kill -9 " + file.read().split()[0])
 
 
 class Flash:
@@ -32,7 +37,7 @@ class Flash:
             self.file.write(view[: len(view) // 2] if cut else view)
         if cut:
             self.file.flush()
-            sys.exit(3)
+            end()
 
     def ioctl(self, what, argument):
         return {4: self.blocks, 5: BLOCK, 6: 0}.get(what)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from toastbox.hub.home import find_folder
 
 MICROPYTHON = str(Path(sys.executable).with_name("micropython"))
 POWER = str(Path(__file__).with_name("power.py"))
-CUT = 3
+CUT = -signal.SIGKILL
 
 
 def run(flash: Path, order: dict[str, Any], cut: int = 0, torn: bool = False, blocks: int = 256) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from toastbox.hub.home import find_folder
 
 MICROPYTHON = str(Path(sys.executable).with_name("micropython"))
 SETUP = str(Path(__file__).with_name("power_setup.py"))
-CUT = 3
+CUT = -signal.SIGKILL
 START = {"do": "start"}
 OLD = {"toaster/program.mpy": b"old" * 500, "toaster/engine.mpy": b"old engine" * 300}
 NEW = {"toaster/program.mpy": b"new" * 700, "toaster/engine.mpy": b"new engine" * 200, "toaster/more.mpy": b"more"}
