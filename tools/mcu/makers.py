@@ -1,7 +1,7 @@
 """What a MicroPython build from its makers is: for this chip, and known.
 
-A file is believed by its SHA-256: from known.txt, which has names and hashes of builds, or typed from the page it was
-downloaded from. Its form is looked at too, so that a file for another chip is found before it is on the board.
+A file is believed by its SHA-256: from known.txt, which has names and hashes of builds, or typed by a person, who has
+it from elsewhere. Its form is looked at too, so that a file for another chip is found before it is on the board.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ def read_build(path: Path, how: str, chip: str, claimed: str | None, known: Path
         raise WrongBuild(f"{path} has the SHA-256 {digest}, not the one given: download it again")
     if claimed is None and known_name(digest, known) is None:
         raise WrongBuild(
-            f"{path} is not in the table of known builds: compare its SHA-256 with its makers' page and say "
+            f"{path} is not in the table of known builds: compare its SHA-256 with another download's and say "
             f"--checksum {digest}"
         )
     found = uf2_family(data) if how == "uf2" else esp_chip(data)
