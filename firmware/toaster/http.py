@@ -23,7 +23,6 @@ class Refused(Exception):
     def __init__(self, status, body=b""):
         super().__init__("the hub answered %d %s" % (status, bytes(body[:200])))
         self.status = status
-        self.body = bytes(body[:500])
 
 
 class BadPeer(OSError):

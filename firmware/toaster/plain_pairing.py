@@ -31,7 +31,7 @@ class Pairer(Connection):
         return ProvedAnswer(self)
 
 
-def pair(code, host, port, name, buffer):
+def pair_plainly(code, host, port, name, buffer):
     """Settings of a paired device. Raises CodeError, BadPeer (not the hub of the code), Refused, OSError."""
     fingerprint, secret = decode_code(code)
     secret = hashlib.sha256(secret).digest()

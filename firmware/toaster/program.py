@@ -15,12 +15,14 @@ import start
 from toastbox.core.errors import WireError
 from toaster import settings as settings_file
 from toaster.http import Refused
+from toaster.modules import forget
 from toaster.pace import Pace
 from toaster.serial import Serial
 from toaster.watchdog import PATIENCE_S, WATCHDOG
 
 SETTINGS = "conf/settings"
 FOLDER = "shared"
+LAN = "lan"  # the part that finds the hub, pairs and announces
 UPDATE_PATH = b"firmware/toaster.tbu"
 UPDATE_KEY = "conf/update.key"
 BUFFER = 8704  # of the arena: pages, chunks, hashes, one after the other; the rest is for who calls
@@ -49,7 +51,9 @@ class Ticks:
 
 
 class Program:
-    """starts: start.Starts. network: see wifi.py. lines: the last of the log."""
+    """starts: start.Starts. network: see wifi.py. lines: the last of the log. boot: which start this is, once asked."""
+
+    boot = ""
 
     def __init__(self, starts, arena, network):
         self.arena = memoryview(arena)
@@ -128,8 +132,8 @@ class Program:
             self._try(self._sync)
         elif self.pace.scan_due(now):
             self._try(self._look)
-        elif self.engine.remote.connection.stream is not None and now >= self._close_at:
-            self.engine.remote.close()
+        elif self.engine.is_awake() and now >= self._close_at:
+            self.engine.rest()
             gc.collect()
 
     def _try(self, work):
@@ -152,6 +156,9 @@ class Program:
             if self._shortages >= SHORTAGES:
                 raise  # a new start has a heap in one piece
             self._fail("no memory")
+
+    def _linger(self):
+        """The hub was spoken to: more may come soon."""
         self._close_at = self.clock.now() + LINGER_MS
 
     def _fail(self, text):
@@ -161,6 +168,7 @@ class Program:
         self._detach()
         gc.collect()
         self.engine.reopen()
+        self._linger()
         self.pace.failed(self.clock.now())
 
     def _search(self):
@@ -173,12 +181,15 @@ class Program:
                 self._note("the hub may be at %s:%d" % (self.settings["hub"], self.settings["port"]))
         except (OSError, MemoryError):
             pass  # that is tried again, too
+        if self.lan is None:
+            forget(LAN)
 
     def _sync(self):
         if not self.pace.hinted:
             self._detach()  # a stream that died in silence is found by opening it anew
         self._attach()
         self.engine.sync()
+        self._linger()
         self.syncs += 1
         self.pace.synced(self.clock.now(), self.engine.soon)
         self.starts.healthy()
@@ -219,7 +230,8 @@ class Program:
 
     def _look(self):
         before = self.clock.now()
-        self.engine.look()
+        if self.engine.look():
+            self._linger()
         now = self.clock.now()
         self.pace.scanned(now, self.engine.soon, now - before)
 
@@ -247,6 +259,7 @@ class Program:
         if self.lan is not None:
             lan, self.lan = self.lan, None
             lan.close()
+        forget(LAN)
         self._announce_at = until
 
     # --- what comes
@@ -285,7 +298,7 @@ class Program:
             wait = min(wait, self.hook.wait_ms(now))
         if self.engine is not None and self.network.address:
             wait = min(wait, self.pace.wait_ms(now))
-            if self.engine.remote.connection.stream is not None:
+            if self.engine.is_awake():
                 wait = min(wait, max(self._close_at - now, 0))
         return wait
 

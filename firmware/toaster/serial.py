@@ -4,6 +4,8 @@ import gc
 import select
 import sys
 
+from toaster.modules import forget
+
 IDLE_MS = 660000  # longer than the console's own time to lock
 MOST = 256  # bytes taken at once
 
@@ -42,10 +44,8 @@ class Serial:
         if self.open is not None:
             self.open.tick(now)
             if now >= self._until:
-                from toaster.console import unload
-
                 self.open = None
-                unload()
+                forget("console")
 
     def wait_ms(self, now):
         if self.open is None:

@@ -12,7 +12,7 @@ sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../.."]  # the program, and what is
 folder = sys.argv[2]
 
 from toaster.engine import Engine
-from toaster.pairing import pair
+from toaster.lan import pair
 
 engine = None
 settings = None

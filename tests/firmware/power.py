@@ -2,7 +2,7 @@
 
     micropython power.py COMPILED FLASH CUT TORN     does what an order on standard input says, until it is cut
 
-CUT 0: no cut. Exit status 3: the power went. Prints one line of JSON.
+CUT 0: no cut. Killed: the power went. Prints one line of JSON.
 """
 
 import json
@@ -19,9 +19,10 @@ order = json.loads(sys.stdin.readline())
 flash = mount(sys.argv[2], BLOCKS, int(sys.argv[3]), sys.argv[4] == "1")
 
 from toaster.engine import Disk, Engine
-from toaster.pairing import pair
 
 if order["do"] == "pair":
+    from toaster.lan import pair
+
     Disk("/flash")
     settings = pair(order["code"], "127.0.0.1", order["port"], order["name"], buffer)
     settings["key"], settings["certificate"] = list(settings["key"]), list(settings["certificate"])

@@ -15,7 +15,7 @@ from bundle import bundle, reached
 
 import firmware
 
-HELD_BYTES = 79_500  # what was reached; the bar of the plan is 70,000
+HELD_BYTES = 70_000  # the bar
 SHAPES = """
 import math
 LIMIT = 3
@@ -96,7 +96,7 @@ def test_what_no_line_asks_for_is_not_reached() -> None:
 
 
 def test_no_name_of_the_program_is_lost(tmp_path: Path) -> None:
-    for name, text in firmware.sources().items():
+    for name, text in firmware.sources()[0].items():
         (tmp_path / f"{name.replace('/', '.')}.py").write_text(text)
     rules = ["--isolated", "--no-cache", "--select", "F821,F811"]  # names that nobody defines, or somebody twice
     done = subprocess.run(

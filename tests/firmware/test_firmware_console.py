@@ -92,6 +92,17 @@ def test_the_real_client_sets_it_up(tmp_path: Path, hub: Running, caller: Caller
         cable.close()
 
 
+def test_a_board_asked_again_to_start_again_does_it_once(fresh: Fresh) -> None:
+    board = fresh()
+    first = ask(board, 1, "hello")["result"]["boot"]
+    assert len(first) == 16 and ask(board, 2, "hello")["result"]["boot"] == first
+    assert ask(board, 3, "reboot", boot=first)["ok"]
+    board.wait(lambda: board.starts == 2)
+    assert ask(board, 3, "reboot", boot=first)["result"] == "has started again"
+    assert ask(board, 4, "hello")["result"]["boot"] not in ("", first)
+    assert board.starts == 2
+
+
 def test_typing(fresh: Fresh) -> None:
     board = fresh()
     board.say(b"\r")

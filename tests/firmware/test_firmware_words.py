@@ -9,6 +9,8 @@ from boardkit import Board, put, small_interpreter
 
 from hubkit import Caller, Running, big_file, running
 
+IDLE_BYTES = 70_000  # the bar
+
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Running]:
@@ -38,4 +40,15 @@ def test_a_whole_board_in_a_heap_of_110_kib(board: Board, caller: Caller) -> Non
     board.write("back", b"b" * 200_000)
     board.forget_age("back")
     board.wait(lambda: caller.ask("GET", "/v1/folder").json["live"] == 62)
+    assert board.wait_for_status(trouble="")["faults"] == 0 and board.starts == 1
+
+
+def test_at_rest_the_heap_is_within_its_bar_and_what_was_let_go_of_comes_again(board: Board, caller: Caller) -> None:
+    seq = put(caller, "a", b"a")
+    board.wait(lambda: board.files() == {"a": b"a"})
+    busy = board.status()["heap_used"]
+    board.wait(lambda: board.status()["heap_used"] < busy - 5000)
+    assert board.status()["heap_used"] <= IDLE_BYTES
+    put(caller, "a", b"another", seq)
+    board.wait(lambda: board.files() == {"a": b"another"})
     assert board.wait_for_status(trouble="")["faults"] == 0 and board.starts == 1

@@ -24,7 +24,7 @@ BELL = "\a"
 ERASE = "\x1b[K"
 TOO_LONG = "\r\nthe line is too long and was dropped"
 
-# Final byte of an escape sequence (with its number) -> what it does.
+# Final byte of an escape sequence (with its number) -> what it does. Some terminals send O where others send [.
 _ESCAPES = {
     "[A": "older",
     "[B": "newer",
@@ -39,12 +39,6 @@ _ESCAPES = {
     "[3~": "delete",
     "[1;5C": "word_right",
     "[1;5D": "word_left",
-    "OA": "older",
-    "OB": "newer",
-    "OC": "right",
-    "OD": "left",
-    "OH": "home",
-    "OF": "end",
     "b": "word_left",
     "f": "word_right",
     "d": "delete_word_right",
@@ -166,8 +160,9 @@ class LineEditor:
         if body in ("[", "O") or (body[0] == "[" and byte < 0x40):
             return
         self._escape = ""
-        if body in _ESCAPES:
-            getattr(self, "_" + _ESCAPES[body])()
+        known = _ESCAPES.get(body.replace("O", "["))
+        if known:
+            getattr(self, "_" + known)()
 
     def _enter(self) -> str:
         line, self.was_secret = self.text, self._is_secret()
