@@ -43,7 +43,20 @@ class Line(ABC):
         self.all_heard += data
 
     def type(self, line: str) -> None:
-        self._serial.write(f"{line}\r".encode())
+        self.send(f"{line}\r".encode())
+
+    def send(self, data: bytes) -> None:
+        self._serial.write(data)
+
+    def hear(self, *wanted: bytes, timeout_s: float = COMMAND_S) -> None:
+        """Read until all of these bytes have come, in this order; what was before them is dropped."""
+        end = time.monotonic() + timeout_s
+        for each in wanted:
+            while each not in self.heard:
+                assert time.monotonic() < end, f"{each!r} did not come; last heard: {self.heard[-3000:]!r}"
+                assert self.runs(), f"the machine ended; last heard: {self.heard[-3000:]!r}"
+                self._hear()
+            self.heard = self.heard.partition(each)[2]
 
     def meet(self) -> None:
         """Boot to the console."""

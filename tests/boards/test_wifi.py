@@ -20,6 +20,7 @@ from toastbox import boards
 from toastbox.boards import Board
 from toastbox.cli import image as command
 from toastbox.cli.parser import build_parser
+from toastbox.core import console_improv as improv
 from tools.image import build, root
 from tools.image.packages import Packages, cache_folder
 from tools.image.tree import Tree
@@ -126,6 +127,13 @@ def wait_for_text(board: Guest, *wanted: str) -> None:
     wait_for(there, f"{wanted} in what network says")
 
 
+def ask_improv(board: Guest, call: int, *strings: str) -> None:
+    """As a browser does it; a board that has understood says first that there is no error."""
+    data = b"".join(bytes([len(each.encode())]) + each.encode() for each in strings)
+    board.send(improv.packet(improv.RPC, bytes([call, len(data)]) + data)[1:])
+    board.hear(improv.error(improv.NO_ERROR))
+
+
 def test_cards_obey_a_country_and_look_around(image: Path, guests: Callable[..., Guest]) -> None:
     board = guests(image)
     board.start()
@@ -167,5 +175,21 @@ def test_board_joins_an_access_point_and_says_what_is_wrong(image: Path, guests:
     board.console("set wifi.ssid elsewhere")
     wait_for_text(board, "elsewhere", "not in sight")
     board.console("set wifi.ssid home net")
+    wait_for_text(board, "joined", "10.9.8.1")
+
+    # By Improv: what is in reach; a network that refuses, after which all is as before; the right one.
+    ask_improv(board, improv.SCAN)
+    board.hear(b"\x08home net", improv.result(improv.SCAN, []))
+    ask_improv(board, improv.WIFI, "home net", "wrong-password")
+    board.hear(improv.state(improv.PROVISIONING), improv.state(improv.READY), improv.error(improv.CANNOT_CONNECT))
+    board.console("")
+    wait_for_text(board, "joined", "10.9.8.1")
+    ask_improv(board, improv.GET_STATE)
+    board.hear(improv.state(improv.PROVISIONED))
+    board.console("")
+    board.console("set wifi.ssid elsewhere")
+    wait_for_text(board, "elsewhere", "not in sight")
+    ask_improv(board, improv.WIFI, "home net", PASSWORD)
+    board.hear(improv.state(improv.PROVISIONING), improv.state(improv.PROVISIONED), improv.result(improv.WIFI, [""]))
     wait_for_text(board, "joined", "10.9.8.1")
     assert PASSWORD not in board.all_heard.decode(errors="replace")

@@ -177,6 +177,15 @@ def test_wrong_password_by_improv_is_said_before_the_time_is_over(tmp_path: Path
     assert SettingsFile(tmp_path / "settings").get("wifi.ssid") == ""
 
 
+def test_an_address_before_the_network_lets_in_is_no_wifi_by_improv(tmp_path: Path) -> None:
+    wifi = Wifi("169.254.3.4")
+    wifi.state = {"network": "home", "state": console_wifi.JOINING}
+    board, _ = board_with(wifi, tmp_path)
+    assert board.do("wifi-join", {"ssid": "home", "password": "geheim99"}).code == "failed"
+    wifi.state["state"] = console_wifi.JOINED
+    assert board.do("wifi-join", {"ssid": "home", "password": "geheim99"}).result == {"url": ""}
+
+
 def test_networks_of_a_hook() -> None:
     text = "-70\topen\tcafe\n-40\twpa2\thome\tof tabs\nnonsense\n-x\twpa\ty\n-41\twpa2\thome\tof tabs\n"
     assert [each["ssid"] for each in console_network.parse_hook_scan(text)] == ["home\tof tabs", "cafe"]

@@ -20,6 +20,7 @@ from toastbox import __version__
 from toastbox.core import console_settings as known
 from toastbox.core.console import PHRASE, REFUSED, WRONG, Answer
 from toastbox.device.console_store import SettingsFile
+from toastbox.device.console_wifi import JOINED
 from toastbox.device.console_wifi import REFUSED as WIFI_REFUSED
 from toastbox.errors import SafetyRefused, ToastboxError, WrongUse
 
@@ -175,9 +176,9 @@ class Board:
         state = ""
         for second in range(int(WIFI_TIMEOUT_S)):
             self._wait(1.0)
-            if self._system.wifi_address(ssid):
-                return {"url": ""}
             state = self._wifi_state(ssid)
+            if state in ("", JOINED) and self._system.wifi_address(ssid):  # it may have an own one before it is let in
+                return {"url": ""}
             if second >= WIFI_SETTLES_S and state == WIFI_REFUSED:
                 break
         self._set(before)
