@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -183,7 +184,8 @@ def test_hub_on_a_board(
     hub = guests(image_of("virt-arm64", hub=True), lan)
     hub.start()
     hub.login()
-    code = hub.until("toastbox invite --data /data/hub").split()[-1]
+    told = hub.ask("toastbox invite --data /data/hub")  # at once: it waits until the hub has started for the first time
+    code = re.findall(r"TBX1-[-0-9A-Z]+", told)[-1]
     pc = Pc(tmp_path, lan, programs)  # type: ignore[arg-type]
     hub.until("ip -4 addr show dev eth0 | grep -q 'inet 169.254'")
     pc.ask("join", code, pc.folder, "--name", "pc")
