@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from local import Trio, failing, held, look, settle
+from local import Trio, contents, failing, held, look, settle
 from toastbox.device import engine
 from toastbox.device.index import Index
+from toastbox.device.stage import RESERVE_BYTES
 from toastbox.errors import DeviceFailing, DeviceFull, HubUnreachable
 
 
@@ -121,6 +122,21 @@ def test_what_does_not_fit_is_not_fetched_again(trio: Trio, monkeypatch: pytest.
     b.engine.retry_held()
     assert b.sync() and held(b) == {b"x": "no room on this device"}
     assert b.remote.fetched == fetched
+
+
+def test_small_files_leave_room_to_delete(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is filled to the brim takes no row of a deletion either, and could never be made free again."""
+    _, a, b = trio
+    a.write("empty", b"")
+    a.write("fits", bytes(100))
+    a.write("not", bytes(101))
+    a.sync()
+    monkeypatch.setattr(b.folder.stage, "free_bytes", lambda: RESERVE_BYTES + 100)
+    assert b.sync()
+    assert set(contents(b)) == {"empty", "fits"} and held(b) == {b"not": "no room on this device"}
+    monkeypatch.undo()
+    b.engine.retry_held()
+    assert b.sync() and contents(b) == contents(a) and held(b) == {}
 
 
 def test_deletions_held_by_the_hub_are_proposed_again(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:

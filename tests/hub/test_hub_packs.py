@@ -13,7 +13,7 @@ import pytest
 from toastbox.errors import DamagedData, DeviceFailing, DeviceFull
 from toastbox.hub.chunks import index, packs
 from toastbox.hub.chunks.packfile import HEADER, RECORD, PackTail, pack_numbers, pack_path, scan
-from toastbox.hub.chunks.packs import PackStore
+from toastbox.hub.chunks.packs import KEPT_FREE_BYTES, PackStore
 
 PACK = 8192  # small packs, so that there are several
 FOLDER = 3
@@ -380,6 +380,20 @@ def test_full_disk_in_the_middle_of_a_batch(store: PackStore, monkeypatch: pytes
     assert store.store(FOLDER, named(*datas)) == (30, 30 * 700)
     store.flush()
     assert loaded(store, datas) == datas
+
+
+def test_last_of_a_disk_is_not_for_content(store: PackStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal needs some for deletions, and a start for both databases: without, nothing could free any."""
+    datas = random_chunks(3)
+    store.store(FOLDER, named(datas[0]))
+    monkeypatch.setattr(store, "_free_bytes", lambda: KEPT_FREE_BYTES + 700)
+    with pytest.raises(DeviceFull):
+        store.store(FOLDER, named(datas[1], datas[2]))
+    assert store.store(FOLDER, named(datas[1])) == (1, 700)
+    monkeypatch.setattr(store, "_free_bytes", lambda: 0)
+    assert store.store(FOLDER, named(datas[0], datas[1])) == (0, 0), "what is here already takes no room"
+    store.flush()
+    assert loaded(store, datas) == [datas[0], datas[1], None]
 
 
 def test_index_of_a_newer_program_is_made_again(store: PackStore, tmp_path: Path) -> None:

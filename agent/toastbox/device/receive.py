@@ -289,6 +289,10 @@ class Receiver:
     def _write(self, target: Target, offset: int, data: bytes | memoryview) -> None:
         if target.failed:
             return
+        if not self._folder.stage.has_room(len(data)):
+            # The last of it is for the index: without, no deletion could be noted.
+            self._fail(target, OSError(errno.ENOSPC, "no room"))
+            return
         if len(data) == target.entry.size and not target.name.startswith(PARTIAL):
             self._write_whole(target, data)
             return

@@ -16,6 +16,7 @@ again puts a new copy in its place. Damage heals by any device that still has th
 """
 
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
@@ -43,6 +44,7 @@ _RUN_BYTES = 256 << 10  # adjacent records read with one system call
 _SCAN_ROWS = 1024
 _COPY_ROWS = 256
 _DAMAGED_LIMIT = 10_000
+KEPT_FREE_BYTES = 16 << 20  # for journal and index: on a disk filled to the brim no hub starts, deletes or prunes
 
 
 class PackStore:
@@ -92,8 +94,16 @@ class PackStore:
             new.setdefault(digest, data)
         for digest in self.sizes_of(folder, list(new)):
             del new[digest]
+        size = sum(len(data) for data in new.values())
+        with storage_errors():
+            if new and self._free_bytes() < size + KEPT_FREE_BYTES:
+                raise OSError(errno.ENOSPC, "what is left is not for content")
         self._append(folder, list(new.items()))
-        return len(new), sum(len(data) for data in new.values())
+        return len(new), size
+
+    def _free_bytes(self) -> int:
+        found = os.statvfs(self._path)
+        return found.f_bavail * found.f_frsize
 
     def publish(self) -> None:
         with storage_errors():
