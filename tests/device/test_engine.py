@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local import LocalDevice, LocalHub, Trio, settle
+from local import LocalDevice, LocalHub, LocalRemote, Trio, contents, settle
 from toastbox.errors import SafetyRefused
 from toastbox.native import posix
 from toastbox.native.sums import Sum
@@ -410,3 +410,32 @@ def test_restored_hub_loses_no_edit(trio: Trio, tmp_path: Path) -> None:
     settle(a, b)
     assert a.tree() == b.tree()
     assert (a.root / "x").read_bytes() == b"2" and (a.root / "new").read_bytes() == b"n"
+
+
+def test_edits_at_two_copies_of_a_hub_are_both_kept(tmp_path: Path) -> None:
+    hub = LocalHub(tmp_path / "hub")
+    a, b = LocalDevice(hub, tmp_path / "a"), LocalDevice(hub, tmp_path / "b")
+    a.write("f", b"agreed")
+    settle(a, b)
+    hub.close()
+    shutil.copytree(tmp_path / "hub", tmp_path / "copy")
+    hub, copy = LocalHub(tmp_path / "hub"), LocalHub(tmp_path / "copy")
+    for device, at in ((a, hub), (b, copy)):
+        device.remote = LocalRemote(at, device.root.name)
+        device.restart()
+    for number in range(5):
+        a.write(f"more{number}", b"x")  # so that numbers at the one are higher than at the other
+    a.sync()
+    a.write("f", b"at the hub")
+    b.write("f", b"at the copy")
+    assert a.sync() and b.sync()
+    a.remote = LocalRemote(copy, "a")
+    a.restart()
+    settle(a, b)
+    assert a.tree() == b.tree()
+    assert sorted(value for path, value in contents(a).items() if path.startswith("f")) == [
+        b"at the copy",
+        b"at the hub",
+    ]
+    hub.close()
+    copy.close()

@@ -139,11 +139,12 @@ class Hub:
 
     def rows(self, after: int = 0) -> list[Row]:
         """Every row, old versions included, from the one behind `after` on."""
-        return self.journal.read_log(FOLDER_NUMBER, 1 << 62, 1 << 20)[::-1] if not after else self._rows_after(after)
-
-    def _rows_after(self, after: int) -> list[Row]:
-        found = (self.journal.read_row(FOLDER_NUMBER, seq) for seq in range(after + 1, self.head + 1))
-        return [row for row in found if row is not None]
+        found = []
+        for row in self.journal.read_log(FOLDER_NUMBER, 1 << 62, 1 << 20):
+            if row.seq <= after:
+                break
+            found.append(row)
+        return found[::-1]
 
     def row(self, seq: int) -> Row | None:
         return self.journal.read_row(FOLDER_NUMBER, seq)

@@ -31,6 +31,7 @@ _SUPERSEDED = """
     WHERE j.folder = ? AND j.seq = ? AND c.seq IS NULL"""
 _LIST_USED = "SELECT 1 FROM journal WHERE folder = ? AND content = ? AND pieces > 1 LIMIT 1"
 _COUNTERS_LOST = 1 << 32  # of signed requests, more than any device has used since the backup was made
+_SEQS_LOST = 1 << 32  # more than a journal that was put back, or copied and went on elsewhere, has given out since
 _LOOKUP = 256  # keys in one query
 _SEEN_LIMIT = 8192  # remembered paths between two range queries; more are looked up again
 
@@ -134,13 +135,16 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
         self._reset()
 
     def new_epoch(self, heads: dict[bytes, int]) -> None:
-        """Old sequence numbers stay used up: a head only ever grows. So do counters of signed requests."""
+        """Old sequence numbers stay used up, also those that no record tells of: what is committed from now on must not
+        look older than what a device has seen (core/conflict.py). So do counters of signed requests.
+        """
         self.rollback()
         connection = self._writing()
         connection.execute("UPDATE setting SET value = ? WHERE name = 'epoch'", (random_epoch(),))
         connection.execute("UPDATE device SET counter = counter + ?", (_COUNTERS_LOST,))
         raise_head = "UPDATE folder SET head = max(head, ?) WHERE ident = ?"
         connection.executemany(raise_head, [(seq, ident) for ident, seq in heads.items()])
+        connection.execute("UPDATE folder SET head = head + ?", (_SEQS_LOST,))
         self.flush()
 
     def close(self) -> None:
