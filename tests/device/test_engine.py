@@ -76,6 +76,23 @@ def test_renamed_folder_moves_its_files(trio: Trio) -> None:
     assert b.remote.fetched == fetched
 
 
+def test_large_folder_that_is_renamed_is_not_taken_for_deleted(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More files than a scan remembers as gone, and more than half of all."""
+    _, a, b = trio
+    monkeypatch.setattr("toastbox.device.push.MANY_GONE", 10)
+    for number in range(60):
+        a.write(f"d/{number}", b"content %d" % number)
+    settle(a, b)
+    os.rename(a.root / "d", a.root / "e")
+    a.sync()
+    assert a.engine.report.held_deletes == 0
+    settle(a, b)
+    assert a.tree() == b.tree() and len(b.tree()) == 61
+    shutil.rmtree(a.root / "e")
+    a.sync()
+    assert a.engine.report.held_deletes == 61
+
+
 def test_copy_of_a_file_is_not_fetched_again(trio: Trio) -> None:
     _, a, b = trio
     a.write("one", os.urandom(700_000))

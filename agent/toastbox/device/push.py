@@ -328,9 +328,7 @@ class Pusher:
             keys: Iterable[bytes] = self._index.keys_descending(b"")
         else:
             keys = sorted(self._gone, reverse=True)
-        live = len(self._index)
-        count = sum(1 for key in self._gone if self._index.get(key) is not None)
-        count += self._gone_count - len(self._gone)
+        live, count = len(self._index), self._count_gone()
         if too_many_deletes(count, live) and not self.accept_deletes:
             self._report.held_deletes = max(self._report.held_deletes, count)
             return
@@ -338,11 +336,23 @@ class Pusher:
         self._propose_deletions(keys)
         self._sender.finish()
 
+    def _count_gone(self) -> int:
+        """How many of the paths found gone are to be deleted: those that were renamed have no row any more."""
+        if self._gone_count == len(self._gone):
+            return sum(1 for key in self._gone if self._index.get(key) is not None)
+        keys = self._index.keys_descending(b"")
+        return sum(
+            1 for key in keys if not self._is_left_alone(path_of(key)) and self._folder.lstat(path_of(key)) is None
+        )
+
+    def _is_left_alone(self, path: bytes) -> bool:
+        return self._is_hidden(path) or self._why_not(path, None) is not None
+
     def _propose_deletions(self, keys: Iterable[bytes]) -> None:
         for key in keys:
             row = self._index.get(key)
             path = path_of(key)
-            if row is None or self._is_hidden(path) or self._why_not(path, None) is not None:
+            if row is None or self._is_left_alone(path):
                 continue
             if self._folder.lstat(path) is None:
                 if row.entry.seq > 0 and row.signature != UNSEEN:
