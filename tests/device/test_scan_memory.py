@@ -2,6 +2,7 @@
 
 import gc
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from local import LocalDevice, LocalHub
 from toastbox.device.push import Pusher
 from toastbox.device.row import Row
 from toastbox.device.seen import Seen
+from toastbox.device.send import BATCH_PATHS
 
 FILES = 3000
 BATCH = 300  # rows read at once, and a few; a listing in the arena holds thousands
@@ -124,3 +126,37 @@ def test_deep_and_wide_tree_fits_in_a_small_region(pair: tuple[LocalDevice, Loca
             a.write(f"{path}z{number:03} {'n' * 80}")
     assert a.sync() and b.sync()
     assert a.tree() == b.tree() and len(b.tree()) == 8 * 401
+
+
+def test_deep_tree_costs_one_path_and_not_one_for_each_folder(pair: tuple[LocalDevice, LocalDevice]) -> None:
+    a, b = pair
+    nest(a.root, "a folder's name", 200)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in a.folder.walk(b"", lambda seen: True)) == 200
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 450_000, "the paths of all are 320,000 bytes together"
+    sizes: list[int] = []
+    commit = a.remote.commit
+
+    def counted(body: bytes) -> bytes:
+        sizes.append(len(body))
+        return commit(body)
+
+    a.remote.commit = counted  # type: ignore[method-assign]
+    assert a.sync() and b.sync()
+    assert len(sizes) > 1 and max(sizes) < 2 * BATCH_PATHS
+    assert len(b.index) == 200
+
+
+def nest(root: Path, name: str, depth: int) -> None:
+    """Folders inside each other, deeper than a path can name that begins at the root of the file system."""
+    place = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=place)
+        below = os.open(name, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)

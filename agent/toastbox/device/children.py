@@ -6,11 +6,36 @@ from toastbox.device.seen import Seen, unreadable
 from toastbox.native.scan import Listing, Record
 
 
+class Way:
+    """Where a walk is deepest, with a slash behind. The folders above are beginnings of it and need not be kept: of a
+    thousand folders inside each other their paths would be megabytes.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self) -> None:
+        self.path = b""
+
+
 class Children:
     """The content of one folder by name, from listings that are taken as it goes.
 
     A folder that cannot be listed yields itself, as OTHER, and ends. Dropped before its end, it releases its listing.
+    way: of the walk that comes by here; whatever it enters next must lie in this folder until this has ended.
     """
+
+    __slots__ = (
+        "_after",
+        "_first",
+        "_give_back",
+        "_list_names",
+        "_listing",
+        "_more",
+        "_records",
+        "_see",
+        "_size",
+        "_way",
+    )
 
     def __init__(
         self,
@@ -18,9 +43,11 @@ class Children:
         list_names: Callable[[bytes, bytes], Listing],
         see: Callable[[bytes, Record], Seen | None],
         give_back: Callable[[Listing], None],
+        way: Way,
     ) -> None:
-        self._path = path
-        self._before = path + b"/" if path else b""
+        self._way = way
+        way.path = path + b"/" if path else b""
+        self._size = len(way.path)
         self._list_names = list_names
         self._see = see
         self._give_back = give_back
@@ -40,7 +67,7 @@ class Children:
         while True:
             for record in self._records:
                 self._after = record.name
-                seen = self._see(self._before, record)
+                seen = self._see(self._way.path[: self._size], record)
                 if seen is not None:
                     return seen
             more = self._more if self._listing is None else self._listing.more
@@ -54,6 +81,10 @@ class Children:
                 self._more = False
                 return unreadable(self._path, error)
             self._records = iter(self._listing)
+
+    @property
+    def _path(self) -> bytes:
+        return self._way.path[: max(self._size - 1, 0)]
 
     def put_back(self, seen: Seen) -> None:
         """To be given once more."""

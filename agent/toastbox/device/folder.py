@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from toastbox.core.entry import FILE, FOLDER
 from toastbox.core.names import parent_of
-from toastbox.device.children import Children
+from toastbox.device.children import Children, Way
 from toastbox.device.seen import Seen, gone_name, seen_of, unreadable, with_executable
 from toastbox.device.spelling import Spelling, folded
 from toastbox.device.stage import Stage
@@ -108,14 +108,13 @@ class Folder:
         return seen if seen.device == self._device else seen.leave_alone("on another file system")
 
     def walk(self, below: bytes, enter: Callable[[Seen], bool]) -> Iterator[Seen]:
-        """Everything below a folder in order of key; folders before their content. Never raises for one path.
+        """Everything below a folder in order of key; folders before their content. enter: whether to go into a folder.
 
-        enter: whether to go into a folder.
-
-        What cannot be listed, or lies on another file system, comes as kind OTHER with the reason: nothing below it
-        has been seen, which is not the same as nothing being there.
+        Never raises for one path. What cannot be listed, or lies on another file system, comes as kind OTHER with the
+        reason: nothing below it has been seen, which is not the same as nothing being there.
         """
-        stack = [self._look_in(below)]
+        way = Way()
+        stack = [self._look_in(below, way)]
         while stack:
             seen = next(stack[-1], None)
             if seen is None:
@@ -123,7 +122,7 @@ class Folder:
                 continue
             if seen.kind == FOLDER and enter(seen):
                 self._make_room(stack[-1])
-                children = self._look_in(seen.path)
+                children = self._look_in(seen.path, way)
                 first = next(children, None)
                 if first is not None and first.path == seen.path:
                     seen = first
@@ -137,14 +136,14 @@ class Folder:
 
         The caller may take other listings meanwhile, if he is done with them before he asks for the next name.
         """
-        return self._look_in(path)
+        return self._look_in(path, Way())
 
     def sums(self, paths: list[bytes], key: bytes) -> list[Sum]:
         """What these folders show in all (native/sums.py); b"" is the folder itself, without its state."""
         return folder_sums(self._fd, self._device, paths, key, STATE_NAME, self.way_bytes)
 
-    def _look_in(self, path: bytes) -> Children:
-        return Children(path, self._list, self._seen_in, self._give_back)
+    def _look_in(self, path: bytes, way: Way) -> Children:
+        return Children(path, self._list, self._seen_in, self._give_back, way)
 
     def _give_back(self, listing: Listing) -> None:
         """With those taken after it: when a walk is broken off, Python drops what it holds in any order."""

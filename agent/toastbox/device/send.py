@@ -41,6 +41,7 @@ from toastbox.native.chunker import Chunker
 
 BATCH_ENTRIES = 512
 BATCH_LISTS = 4 << 20  # bytes of chunk lists in one commit
+BATCH_PATHS = 128 << 10  # bytes of paths in one commit: few are long, but there may be folders a thousand deep
 UNASKED_BYTES = 64 << 10  # so little is sent without asking first what is missing: one round trip less
 ALL_NEW = 5  # windows in a row, after which the next is not asked for either
 AHEAD_BYTES = 16 << 20  # size from which a file's chunks are told of before it is committed
@@ -92,14 +93,14 @@ class Window:
     def __init__(self, buffer: memoryview) -> None:
         self.buffer = buffer
         self.used = 0
-        self.listed = 0
+        self.listed = self.named = 0
         self.parts: list[tuple[bytes, int, int]] = []
         self.proposals: list[Proposal] = []
         self.run: Run | None = None
         self.sent: Future[None] | None = None
 
     def clear(self) -> None:
-        self.used = self.listed = 0
+        self.used = self.listed = self.named = 0
         self.parts.clear()
         self.proposals.clear()
         self.run = None
@@ -147,7 +148,8 @@ class Sender:
         window = self._window
         window.proposals.append(proposal)
         window.listed += len(proposal.entry.chunks)
-        if len(window.proposals) >= BATCH_ENTRIES or window.listed >= BATCH_LISTS:
+        window.named += len(proposal.entry.path)
+        if len(window.proposals) >= BATCH_ENTRIES or window.listed >= BATCH_LISTS or window.named >= BATCH_PATHS:
             self._turn()
 
     def add_file(self, proposal: Proposal, wanted: Callable[[Proposal], bool]) -> None:
