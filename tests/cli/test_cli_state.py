@@ -1,5 +1,6 @@
 """FOLDER/.toastbox: modes, links, locks, and what survives."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from toastbox import config
 from toastbox.device.interfaces import Credentials
 from toastbox.device.state import Store
-from toastbox.errors import SafetyRefused, WrongUse
+from toastbox.errors import DeviceFailing, SafetyRefused, WrongUse
 
 CREDENTIALS = Credentials(
     url="https://hub:8269",
@@ -122,6 +123,19 @@ def test_damaged_credentials_are_wrong_use(text: str, joined: Path) -> None:
     (joined / ".toastbox" / "credentials.json").write_text(text)
     with Store.open(joined) as store, pytest.raises(WrongUse, match="join again"):
         store.credentials()
+
+
+def test_read_only_disk_is_said(joined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system", "lock")
+
+    with Store.open(joined) as store:
+        monkeypatch.setattr(store, "_lock_file", refuse)
+        with (
+            pytest.raises(DeviceFailing, match="toastbox/lock cannot be opened for writing: Read-only"),
+            store.locked(),
+        ):
+            pass
 
 
 def test_second_agent_is_refused_and_a_dead_one_holds_nothing(joined: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 
@@ -178,6 +179,26 @@ def test_full_disk_of_the_index_undoes_and_goes_on_later(trio: Trio) -> None:
     b.index._db.execute("PRAGMA max_page_count = 1000000")
     settle(b, a)
     assert a.tree() == b.tree() and len(b.tree()) == 604
+
+
+class ReadOnly:
+    """A database whose disk has become read-only."""
+
+    in_transaction = False
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self.close = database.close
+
+    def execute(self, statement: str, *values: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+def test_failing_disk_at_the_end_hides_nothing_of_what_it_said_before(tmp_path: Path) -> None:
+    index = Index(str(tmp_path / "index.db"))
+    index.watched_by(ReadOnly)
+    with pytest.raises(DeviceFailing, match="read-only"), index.guarded():
+        index.set_meta("cursor", 1)
+    index.close()
 
 
 def test_damaged_index_says_what_to_do(tmp_path: Path) -> None:

@@ -114,8 +114,9 @@ class Index:
         self._db.execute("COMMIT")
 
     def close(self) -> None:
-        """Fold the log into the database, so that the next start has nothing to recover."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Fold the log into the database, lest the next start must. A disk that fails has said so."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
 
     @contextmanager

@@ -211,8 +211,12 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Alone with this folder until the block ends. SafetyRefused: another agent runs."""
-        descriptor = self._lock_file(os.O_RDWR | os.O_CREAT)
+        """Alone with this folder until the block ends. SafetyRefused: another agent runs. DeviceFailing: read-only."""
+        try:
+            descriptor = self._lock_file(os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            path = self.folder / STATE_NAME / LOCK
+            raise DeviceFailing(f"{path} cannot be opened for writing: {error.strerror}") from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -31,4 +31,4 @@ def _translated(error: sqlite3.Error, database: str) -> ToastboxError:
         return DeviceFull(FULL)
     if name in DAMAGED:
         return IndexDamaged(f"{database} is damaged: a start without it compares everything anew")
-    return DeviceFailing(f"{database} cannot be used: {name}")
+    return DeviceFailing(f"{database} cannot be used ({name}): its disk is read-only, or fails")
