@@ -10,6 +10,7 @@ import pytest
 
 from hubkit import add_device, commit, file, folder, put
 from toastbox.errors import SafetyRefused
+from toastbox.hub import machine
 from toastbox.hub.home import Home
 from toastbox.hub.journal.schema import STEPS
 
@@ -84,6 +85,38 @@ def test_copy_of_the_whole_folder_is_noticed(data: Path, tmp_path: Path) -> None
     copied, head = look(tmp_path / "copy")
     assert copied != epoch and head == LOST + 1
     assert look(data) == (epoch, 1)
+
+
+def test_copied_card_in_another_machine_is_noticed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole card: every byte and every inode number is the same, and only the network's hardware is another."""
+
+    def in_a_machine_with(*addresses: str) -> int:
+        monkeypatch.setattr(machine, "hardware_addresses", lambda: list(addresses))
+        return look(data)[0]
+
+    first = in_a_machine_with("b8:27:eb:00:00:01", "b8:27:eb:00:00:02")
+    assert in_a_machine_with("00:e0:4c:00:00:03", "b8:27:eb:00:00:02") == first, "one more card, one less"
+    assert in_a_machine_with() == first, "a container does not tell"
+    second = in_a_machine_with("dc:a6:32:00:00:04")
+    assert second != first
+    assert in_a_machine_with("dc:a6:32:00:00:04") == second
+
+
+def test_hardware_tells_its_addresses(tmp_path: Path) -> None:
+    for name, address, kind, is_hardware in (
+        ("eth0", "b8:27:eb:00:00:01", "0", True),
+        ("wlan0", "02:11:22:33:44:55", "3", True),
+        ("usb0", "0e:11:22:33:44:55", "1", True),
+        ("lo", "00:00:00:00:00:00", "0", True),
+        ("br0", "b8:27:eb:00:00:09", "0", False),
+        ("dead", "", "", True),
+    ):
+        (tmp_path / name / "device").mkdir(parents=True) if is_hardware else (tmp_path / name).mkdir()
+        if address:
+            (tmp_path / name / "address").write_text(address + "\n")
+            (tmp_path / name / "addr_assign_type").write_text(kind + "\n")
+    assert machine.hardware_addresses(tmp_path) == ["b8:27:eb:00:00:01"]
+    assert machine.hardware_addresses(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ written to the file `head` beside the database. When the hub starts:
     missing, unreadable or of another epoch          cannot be trusted, unless it is empty: new epoch
     is not the file it says it is (inode,            the whole data folder is a copy: new epoch
     generation)
+    is of another machine                            the disk is a copy: new epoch (hub/machine.py)
 
 The file is written without a sync: kill -9 loses nothing of it, a power cut loses the last seconds, and
 then it is behind the journal, which is fine. What no file can notice (a snapshot of the disk or of the
@@ -26,6 +27,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
+from toastbox.hub import machine
 from toastbox.hub.journal.base import Folder
 
 _log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class HeadFile:
         self._path = os.path.join(path, "head")
         self._fd = -1
         self._identity: list[int] = []
+        self._machine: list[str] = []
 
     def judge(self, epoch: int, folders: Iterable[Folder]) -> str:
         """Why a new epoch is needed, or ""."""
@@ -49,6 +52,8 @@ class HeadFile:
             return "the head file is missing" if any(folder.head for folder in folders) else ""
         if known["epoch"] != epoch or known["file"] != _identity_of(self._path):
             return "the data folder was copied"
+        if machine.is_another(known.get("machine"), machine.hardware_addresses()):
+            return "the disk is in another machine: it may be a copy"
         heads = self.heads()
         if any(heads.get(folder.ident, 0) > folder.head for folder in folders):
             return "the journal has gone back in time"
@@ -62,6 +67,8 @@ class HeadFile:
     def start(self, epoch: int, folders: Iterable[Folder]) -> None:
         """Make the file anew, on stable storage, and keep it open for write()."""
         self.close()
+        known = self._read() or {}
+        self._machine = machine.hardware_addresses() or known.get("machine", [])
         temporary = self._path + ".new"
         self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self._identity = _identity_of(temporary)
@@ -75,7 +82,8 @@ class HeadFile:
         A failure is no reason to refuse what the journal has: the file is then behind, as after a power cut.
         """
         heads = {folder.ident.hex(): folder.head for folder in folders}
-        text = json.dumps({"epoch": epoch, "file": self._identity, "heads": heads}) + "\n"
+        known = {"epoch": epoch, "file": self._identity, "machine": self._machine, "heads": heads}
+        text = json.dumps(known) + "\n"
         try:
             os.pwrite(self._fd, text.encode(), 0)
         except OSError as error:
