@@ -28,7 +28,7 @@ from toastbox.core.entry import FILE, FOLDER, Entry
 from toastbox.core.names import children_range, key_of
 from toastbox.device import folder_sums, unsettled
 from toastbox.device.folder_sums import FolderSums
-from toastbox.device.places import Places
+from toastbox.device.places import Places, changed_span
 from toastbox.device.row import COLUMNS, Row, prefix_of
 from toastbox.device.storage import storage_errors
 from toastbox.errors import WrongUse
@@ -298,15 +298,12 @@ class Index:
     def _replace_list(self, row_id: int, old_content: bytes, entry: Entry) -> None:
         old = self.chunks_of(old_content) if old_content else b""
         new = entry.chunks
-        before = {old[at : at + 32] for at in range(0, len(old), 36)}
-        after = {new[at : at + 32] for at in range(0, len(new), 36)}
-        self._db.executemany(
-            "DELETE FROM piece WHERE prefix = ? AND entry = ?",
-            [(prefix_of(d), row_id) for d in before - after],
-        )
-        self._db.executemany(
-            "INSERT OR IGNORE INTO piece VALUES(?, ?)", [(prefix_of(d), row_id) for d in after - before]
-        )
+        begin, old_end, new_end = changed_span(old, new)
+        gone = {prefix_of(old[at : at + 32]) for at in range(begin, old_end, 36)}
+        self._db.executemany("DELETE FROM piece WHERE prefix = ? AND entry = ?", ((each, row_id) for each in gone))
+        pieces = ((at, prefix_of(new[at : at + 32])) for at in range(0, len(new), 36))
+        come = ((each, row_id) for at, each in pieces if begin <= at < new_end or each in gone)
+        self._db.executemany("INSERT OR IGNORE INTO piece VALUES(?, ?)", come)
         if new:
             self._db.execute("INSERT OR IGNORE INTO list VALUES(?, ?)", (entry.content, new))
         if old and old_content != entry.content:
@@ -352,7 +349,7 @@ class Index:
             self._sums.drop_folder(old.key)
         chunks = self.chunks_of(old.entry.content) if old.entry.kind == FILE else b""
         if chunks:
-            pieces = [(prefix_of(chunks[at : at + 32]), old.id) for at in range(0, len(chunks), 36)]
+            pieces = ((prefix_of(chunks[at : at + 32]), old.id) for at in range(0, len(chunks), 36))
             self._db.executemany("DELETE FROM piece WHERE prefix = ? AND entry = ?", pieces)
             self._drop_list(old.entry.content)
 

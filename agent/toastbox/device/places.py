@@ -28,3 +28,19 @@ class Places:
         sizes = (self._chunks[i + 32 : i + 36] for i in range(0, at, 36))
         self._at, self._offset = at, sum(int.from_bytes(size, "little") for size in sizes)
         return True
+
+
+def changed_span(old: bytes, new: bytes) -> tuple[int, int, int]:
+    """(begin, end in old, end in new) of what differs between two chunk lists, in bytes, whole items."""
+    begin, least = 0, min(len(old), len(new))
+    while begin < least and old[begin : begin + 36] == new[begin : begin + 36]:
+        begin += 36
+    same = 0
+    while same < least - begin and _item(old, same) == _item(new, same):
+        same += 36
+    return begin, len(old) - same, len(new) - same
+
+
+def _item(chunks: bytes, behind: int) -> bytes:
+    """The item before the last `behind` bytes."""
+    return chunks[len(chunks) - behind - 36 : len(chunks) - behind]
