@@ -251,7 +251,7 @@ def test_bit_flip_is_noticed_and_healed_by_storing_again(
     digest = sha256(datas[1]).digest()
     assert digest.hex() in caplog.text and "pack 000001" in caplog.text
     assert store.missing(FOLDER, [digest]) == [True]
-    assert store.size_of(FOLDER, digest) is None
+    assert store.sizes_of(FOLDER, [digest]) == {}
     assert store.store(FOLDER, named(datas[1])) == (1, 700)
     store.publish()
     assert loaded(store, datas) == datas

@@ -40,10 +40,6 @@ class MemoryChunks:
         for digest in hashes:
             yield digest, self.get(digest)
 
-    def size_of(self, folder: int, digest: bytes) -> int | None:
-        data = self.get(digest)
-        return None if data is None else len(data)
-
     def sizes_of(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
         found = {digest: self.get(digest) for digest in hashes}
         return {digest: len(data) for digest, data in found.items() if data is not None}

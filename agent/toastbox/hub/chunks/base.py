@@ -27,11 +27,8 @@ class ChunkReader(Protocol):
 class ChunkStore(ChunkReader, Protocol):
     """Used by the writing thread."""
 
-    def size_of(self, folder: int, digest: bytes) -> int | None:
-        """Bytes of the chunk if it is here, undamaged as far as is known, unpublished ones included."""
-
     def sizes_of(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
-        """The same for many: those that are here."""
+        """Bytes of the chunks that are here, undamaged as far as is known, unpublished ones included."""
 
     def store(self, folder: int, chunks: Iterable[tuple[bytes, Buffer]]) -> tuple[int, int]:
         """Keep those that are new; return how many these were and their bytes.

@@ -91,10 +91,6 @@ class ChunkIndex:
         query = "UPDATE chunk SET pack = ?, offset = ? WHERE folder = ? AND digest = ?"
         self._writing().executemany(query, rows)
 
-    def where(self, folder: int, digest: bytes) -> Place | None:
-        """As the writing thread sees it."""
-        return self.where_many(folder, [digest]).get(digest)
-
     def where_all(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
         """Places of those that are known, as readers see them."""
         young = self._young  # before the table is asked: what leaves it meanwhile is there
@@ -110,6 +106,7 @@ class ChunkIndex:
         self._writing().execute(query, (pack, pack, offset))
         kept = {name: row for name, row in self._young.items() if row[0][:2] < (pack, offset)}
         self._young, self._new = kept, {}
+        self._young_bytes = sum(place.size for place, _ in kept.values())
 
     def forget_marks(self) -> None:
         self._writer.execute(_MARKS)

@@ -77,10 +77,6 @@ class PackStore:
             for run in _runs(hashes, places):
                 yield from self._load_run(folder, run, places, packs, files)
 
-    def size_of(self, folder: int, digest: bytes) -> int | None:
-        place = self._index.where(folder, digest)
-        return place.size if place and (folder, digest) not in self._damaged else None
-
     def sizes_of(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
         places = self._index.where_many(folder, hashes)
         return {digest: place.size for digest, place in places.items() if (folder, digest) not in self._damaged}
