@@ -29,6 +29,7 @@ WRITE_BACK_BYTES = 4 << 20  # of a large file so much is begun to be written out
 PARTIAL = "part"
 OPEN_TARGETS = 8
 LIST_PAGE = 16384
+BESIDE_BYTES = 8 << 10  # what a write may take besides: the rest of its block, an inode, a name
 MAX_LISTED = 1 << 20  # chunks of one file
 NOT_THERE = "its content is missing on the hub"
 BAD_LIST = "the hub's list of its chunks is damaged"
@@ -78,6 +79,7 @@ class Receiver:
         self._unknown: set[bytes] = set()  # chunks of this batch that no file here has
         self._needs: dict[bytes, Need] = {}
         self._needed_bytes = 0
+        self._room = 0  # bytes that may be written before the disk is asked again
 
     def begin(self, wanted: list[tuple[Entry, Seen | None]]) -> list[Target]:
         """Begin to stage (entry, what is at its path): copy what is here, list what is to be fetched.
@@ -289,8 +291,7 @@ class Receiver:
     def _write(self, target: Target, offset: int, data: bytes | memoryview) -> None:
         if target.failed:
             return
-        if not self._folder.stage.has_room(len(data)):
-            # The last of it is for the index: without, no deletion could be noted.
+        if not self._takes(len(data)):
             self._fail(target, OSError(errno.ENOSPC, "no room"))
             return
         if len(data) == target.entry.size and not target.name.startswith(PARTIAL):
@@ -309,6 +310,17 @@ class Receiver:
             self._fail(target, error)
             return
         self._arrived(target)
+
+    def _takes(self, size: int) -> bool:
+        """Whether the disk has room, asked when what was free is used up, and for each batch anew.
+
+        The last of it is for the index: without, no deletion could be noted.
+        """
+        if size > self._room:
+            self._room = self._folder.stage.room()
+        takes = size <= self._room
+        self._room -= size + BESIDE_BYTES
+        return takes
 
     def _write_whole(self, target: Target, data: bytes | memoryview) -> None:
         """A file of one chunk, in one call."""
@@ -366,7 +378,7 @@ class Receiver:
         self._near = (b"", Places(b""))
         self._unknown = set()
         self._needs.clear()
-        self._needed_bytes = 0
+        self._needed_bytes = self._room = 0
 
 
 def partial_name(entry: Entry) -> str:

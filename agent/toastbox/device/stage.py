@@ -63,9 +63,13 @@ class Stage:
         found = os.fstatvfs(self.fd)
         return found.f_bavail * found.f_frsize
 
+    def room(self) -> int:
+        """Bytes for content: what is free but for RESERVE_BYTES, which the index needs. May be below 0."""
+        return self.free_bytes() - RESERVE_BYTES
+
     def has_room(self, size: int) -> bool:
-        """Whether a new file of this size fits, with RESERVE_BYTES left for the index and for small files."""
-        return not size or size + RESERVE_BYTES <= self.free_bytes()
+        """Whether a new file of this size fits."""
+        return size <= max(self.room(), 0)
 
     def names(self) -> list[str]:
         return os.listdir(self.fd)
