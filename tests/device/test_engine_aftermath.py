@@ -61,8 +61,8 @@ def test_edit_after_the_reboot_is_kept_beside(trio: Trio) -> None:
     assert contents(b)["f"] == b"new version!"
 
 
-def test_deletion_that_the_disk_forgot_is_done_again(trio: Trio) -> None:
-    _, a, b = trio
+def forget_deletion(a: LocalDevice, b: LocalDevice) -> None:
+    """A deletion of f that both know of, and that a's disk has forgotten at the next start."""
     saved(a, b)
     a.engine.settle()
     (a.root / "f").unlink()
@@ -70,6 +70,11 @@ def test_deletion_that_the_disk_forgot_is_done_again(trio: Trio) -> None:
     a.write("f", b"new version!")
     a.reboot()
     settle(a, b)
+
+
+def test_deletion_that_the_disk_forgot_is_done_again(trio: Trio) -> None:
+    _, a, b = trio
+    forget_deletion(a, b)
     assert contents(a) == contents(b) == {}
 
 
@@ -144,13 +149,7 @@ def test_folder_that_only_sends_tells_nobody_of_what_it_lost(trio: Trio) -> None
 def test_folder_that_only_sends_does_not_bring_a_forgotten_deletion_back(trio: Trio) -> None:
     hub, _, b = trio
     a = LocalDevice(hub, b.root.parent / "sender", "send-only")
-    saved(a, b)
-    a.engine.settle()
-    (a.root / "f").unlink()
-    settle(a, b)
-    a.write("f", b"new version!")
-    a.reboot()
-    settle(a, b)
+    forget_deletion(a, b)
     a.write(".toastboxignore", b"x\n")  # everything is asked for again
     settle(a, b)
     assert "f" not in contents(b) and contents(a)["f"] == b"new version!"
