@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from local import LocalDevice, LocalHub, LocalRemote, Trio, contents, settle
+from manual import ManualClock
+from toastbox.device.settle import SETTLE_S
+from toastbox.device.watch import Watcher
 from toastbox.errors import SafetyRefused
 from toastbox.native import posix
 from toastbox.native.sums import Sum
@@ -456,3 +459,41 @@ def test_edits_at_two_copies_of_a_hub_are_both_kept(tmp_path: Path) -> None:
     ]
     hub.close()
     copy.close()
+
+
+def test_what_arrives_in_new_folders_is_no_news(trio: Trio) -> None:
+    """Else a device looks through all that it has just received."""
+    _, a, b = trio
+    for number in range(60):
+        a.write(f"d/{number % 3}/e/{number}", b"%d" % number)
+    assert a.sync()
+    clock = ManualClock()
+    watcher = Watcher(str(b.root), clock, lambda path: False)
+    try:
+        b.engine.watched_by(watcher)
+        assert b.sync()
+        watcher.read()
+        (b.root / "d/1/e/theirs").write_bytes(b"")
+        watcher.read()
+        clock.now_s += SETTLE_S
+        assert watcher.take().paths == {b"d/1/e/theirs": False}
+    finally:
+        watcher.close()
+    assert a.tree() == {name: what for name, what in b.tree().items() if name != "d/1/e/theirs"}
+
+
+@pytest.mark.parametrize(("way_bytes", "entries"), [(0, 1024), (1, 256)])
+def test_where_memory_is_short_less_is_on_its_way(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch, way_bytes: int, entries: int
+) -> None:
+    _, a, b = trio
+    for number in range(300):
+        a.write(f"d/{number}", b"%d" % number)
+    assert a.sync()
+    asked: list[int] = []
+    pull = b.remote.pull
+    monkeypatch.setattr(b.remote, "pull", lambda *which: asked.append(which[2]) or pull(*which))
+    b.folder.way_bytes = way_bytes
+    assert b.sync()
+    assert a.tree() == b.tree()
+    assert set(asked) == {entries} and len(asked) == 1 + (entries < 300)

@@ -288,7 +288,7 @@ def test_expectation_outlives_reading_until_the_batch_is_done(watched):
 def test_own_folder_is_watched_and_others_files_in_it_are_found(watched):
     new = watched.root / "new"
     new.mkdir()
-    watched.watcher.expect(b"new", new.stat().st_ino)
+    watched.watcher.expect_folder(b"new")
     publish(watched, b"new/ours")
     (new / "theirs").mkdir()
     watched.watcher.published()

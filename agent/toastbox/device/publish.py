@@ -51,6 +51,8 @@ class Echo(Protocol):
 
     def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None: ...
 
+    def expect_folder(self, path: bytes) -> None: ...
+
     def published(self) -> None: ...
 
 
@@ -58,6 +60,9 @@ class Silence:
     """Nobody watches."""
 
     def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None:
+        pass
+
+    def expect_folder(self, path: bytes) -> None:
         pass
 
     def published(self) -> None:
@@ -278,6 +283,7 @@ class Publisher:
 
     def _make_folder(self, entry: Entry) -> bool:
         self.ensure_parent(entry.path, entry.seq)
+        self.echo.expect_folder(entry.path)
         self._folder.make_folder(entry.path)
         self._unflushed.add(entry.path)
         self._rows.append((entry, self._folder.lstat(entry.path)))

@@ -33,6 +33,7 @@ from toastbox.device.spelling import TAKEN
 from toastbox.errors import EpochChanged, HostilePeer
 
 PAGE_ENTRIES = 1024
+SHORT_ENTRIES = 256  # where memory is short: what a batch has written the kernel keeps until it is flushed
 PAGE_BYTES = 1 << 20
 MAX_TRIES = 3
 
@@ -172,7 +173,8 @@ class Puller:
     # --- asking
 
     def _ask(self, after: int, epoch: int) -> bytes:
-        return self._remote.pull(after, epoch, PAGE_ENTRIES, PAGE_BYTES)
+        entries = SHORT_ENTRIES if self._folder.way_bytes else PAGE_ENTRIES
+        return self._remote.pull(after, epoch, entries, PAGE_BYTES)
 
     def _decode(self, data: bytes, after: int) -> Page:
         """The answer to what was asked after a cursor. EpochChanged: the journal was put back between two answers."""

@@ -29,13 +29,14 @@ from toastbox.device.interfaces import Clock
 from toastbox.device.settle import Batch, Settle
 from toastbox.errors import DeviceFailing
 from toastbox.native import posix
-from toastbox.native.scan import Record, look_at
+from toastbox.native.scan import FOLDER, Record, look_at
 
 STATE_NAME = b".toastbox"
 READ_SIZE = 64 * 1024
 MOST_LOCKED = 1000
 MOST_EXPECTED = 8192  # beyond that, what was expected longest ago is forgotten: a look too many finds nothing
 KEPT_GENERATIONS = 4
+ANY_FOLDER = -1  # in place of an inode: which one it gets, only the disk knows
 LISTED_AT_ONCE = 1000
 READS_AT_ONCE = 16  # a folder that changes without pause does not hold the caller's loop up
 _EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of the padded name: inotify(7)
@@ -131,9 +132,15 @@ class Watcher:
     # --- our own changes
 
     def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None:
-        """The caller is about to put a file there (a folder: size and time 0), or to remove it (inode 0)."""
+        """The caller is about to put a file there, or to remove what is there (inode 0)."""
         with self._expecting:
             self._expected[path] = (inode, size, mtime_ns, self._generation)
+
+    def expect_folder(self, path: bytes) -> None:
+        """The caller is about to make a folder there. If its owner was quicker, nothing is missed: what is in it is
+        looked at name by name.
+        """
+        self.expect(path, ANY_FOLDER)
 
     def published(self) -> None:
         """What was expected so far has been done; it is forgotten once its events are through."""
@@ -168,8 +175,8 @@ class Watcher:
         found = self._looked[path]
         if found is None:
             return not expected[0]
-        if not expected[1] and not expected[2]:
-            return found.inode == expected[0]
+        if expected[0] == ANY_FOLDER:
+            return found.kind == FOLDER
         return (found.inode, found.size, found.mtime_ns) == expected[:3]
 
     # --- events
