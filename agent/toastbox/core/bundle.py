@@ -52,6 +52,7 @@ class BundleReader:
 
     def __init__(self, max_chunk: int, inflate: "Callable[[memoryview, int], bytes] | None" = None) -> None:
         self._max_chunk = max_chunk
+        self._most = min(max_chunk, SIZE_MASK)  # above it, the field says another encoding
         self._inflate = inflate
         self._head = bytearray(HEAD_SIZE)
         self._head_filled = 0
@@ -70,6 +71,13 @@ class BundleReader:
         end = len(view)
         while at < end:
             if not self._in_data:
+                if not self._head_filled and end - at > HEAD_SIZE:
+                    (size,) = struct.unpack_from("<I", view, at)
+                    start = at + HEAD_SIZE
+                    if 0 < size <= self._most and size <= end - start:  # a chunk as it is, whole: nearly all are
+                        at = start + size
+                        yield bytes(view[start - HASH_SIZE : start]), view[start:at]
+                        continue
                 at += self._take_head(view, at, end)
                 if self._head_filled < self._head_size():
                     continue
