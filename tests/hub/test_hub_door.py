@@ -104,4 +104,4 @@ def test_connection_takes_little_memory_before_it_says_anything(hub: Running, mo
             socks.append(silent(hub))
         else:
             time.sleep(0.01)
-    assert (resident_bytes() - before) / len(socks) < 150_000
+    assert (resident_bytes() - before) / len(socks) < 60_000

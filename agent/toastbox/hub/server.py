@@ -8,13 +8,13 @@ import signal
 import socket
 import sys
 import time
-from asyncio import sslproto
 from pathlib import Path
 
 from toastbox import __version__
 from toastbox.announce import Presence
 from toastbox.config import HubSettings
 from toastbox.errors import WrongUse
+from toastbox.hub import records
 from toastbox.hub.connections import Connections, Handler
 from toastbox.hub.control import ControlServer
 from toastbox.hub.door import Door
@@ -40,7 +40,6 @@ _SWITCH_S = 0.0005
 _BACKLOG = 1024
 _KEPT_BLOCK_BYTES = 512 << 10  # pieces of bundles are of 256 KiB
 _KEPT_BYTES = 8 << 20
-_TLS_READ_BYTES = 64 << 10
 
 
 class HubServer:
@@ -75,8 +74,7 @@ class HubServer:
         for device in self._home.service.journal.devices():
             if not device.revoked:
                 self._webhooks.set(device)
-        # asyncio fills a buffer with zeros for each connection: 256 KiB by default, for a read that costs the same.
-        sslproto.SSLProtocol.max_size = _TLS_READ_BYTES
+        records.share()
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
