@@ -119,9 +119,20 @@ int tbx_file_set_time(int fd, const char *name, int64_t seconds, uint32_t nanose
 int tbx_file_make(tbx_record *out, int fd, const char *name, const uint8_t *data, size_t size, int64_t seconds,
                   uint32_t nanoseconds, uint32_t mode);
 
-/* Reads a regular file in the directory open at fd, at most capacity bytes, and closes it. out: what it showed before and
- * after. Bytes read; 0 too for what is no regular file: then out[0] says what it is. A link is refused. */
-int64_t tbx_file_take(tbx_record out[2], int fd, const char *name, uint8_t *buffer, size_t capacity);
+/* One of many files that are read together. */
+typedef struct tbx_taken {
+    tbx_record seen;  /* how it looked when it had been read */
+    uint32_t size;    /* bytes that were read */
+    int32_t error;    /* errno; 0: it was read */
+    uint32_t changed; /* 1: it looked otherwise before it was read */
+    uint32_t reserved;
+} tbx_taken;
+
+/* Reads count regular files in the directory open at fd, their names each closed by 0, one behind the other into a buffer,
+ * of each at most `most` bytes. What is no regular file is not read, its kind says so; a link is refused. Stops before a
+ * file for which the buffer has less than `most` bytes left. How many were tried; error says what became of each. */
+uint32_t tbx_files_take(tbx_taken *out, uint32_t count, int fd, const char *names, uint8_t *buffer, size_t capacity,
+                        uint32_t most);
 
 /* fstatfs(2). */
 int tbx_filesystem_read(int fd, tbx_filesystem *out);

@@ -162,27 +162,56 @@ static int64_t read_all(int file, uint8_t *buffer, size_t size)
     return (int64_t)got;
 }
 
-int64_t tbx_file_take(tbx_record out[2], int fd, const char *name, uint8_t *buffer, size_t capacity)
+/* What was read counts only if the file looks the same before and after. */
+static int take(tbx_taken *out, int file, uint8_t *buffer, size_t most)
 {
-    const int file = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    int64_t got = 0;
+    tbx_record before = {0};
 
-    if (file < 0) {
+    if (look(&before, file) < 0) {
         return TBX_ERR_SYSTEM;
     }
-    if (look(&out[0], file) < 0) {
-        return closed(file, TBX_ERR_SYSTEM);
+    out->seen = before;
+    if (before.kind != TBX_FILE) {
+        return TBX_OK;
     }
-    out[1] = out[0];
-    if (out[0].kind == TBX_FILE) {
-        /* What it has grown by since is not asked for: out[1] tells. */
-        got = read_all(file, buffer, out[0].size < capacity ? (size_t)out[0].size : capacity);
-        if (got < 0 || look(&out[1], file) < 0) {
-            return closed(file, TBX_ERR_SYSTEM);
-        }
+    /* What it has grown by since is not asked for: the second look tells. */
+    const int64_t got = read_all(file, buffer, before.size < most ? (size_t)before.size : most);
+    if (got < 0 || look(&out->seen, file) < 0) {
+        return TBX_ERR_SYSTEM;
     }
-    closed(file, 0);
-    return got;
+    out->size = (uint32_t)got;
+    out->changed = memcmp(&before, &out->seen, sizeof before) != 0;
+    return TBX_OK;
+}
+
+static void take_named(tbx_taken *out, int fd, const char *name, uint8_t *buffer, size_t most)
+{
+    const int file = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    *out = (tbx_taken){0};
+    if (file < 0) {
+        out->error = errno;
+        return;
+    }
+    if (take(out, file, buffer, most) < 0) {
+        out->error = errno;
+        out->size = 0;
+    }
+    close(file);
+}
+
+uint32_t tbx_files_take(tbx_taken *out, uint32_t count, int fd, const char *names, uint8_t *buffer, size_t capacity,
+                        uint32_t most)
+{
+    size_t used = 0;
+    uint32_t done = 0;
+
+    while (done < count && capacity - used >= most) {
+        take_named(&out[done], fd, names, buffer + used, most);
+        names += strlen(names) + 1;
+        used += out[done++].size;
+    }
+    return done;
 }
 
 int tbx_filesystem_read(int fd, tbx_filesystem *out)

@@ -6,7 +6,7 @@ other spelling.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from unittest import mock
 from toastbox.device import folder as folder_module
 from toastbox.device import stage as stage_module
 from toastbox.native import posix
-from toastbox.native.scan import Record, look, make_file, take_file
+from toastbox.native.scan import Record, Taken, look, make_file, take_files
 
 
 class Folding:
@@ -81,6 +81,9 @@ class Folding:
         """A call that takes a descriptor and a name in it, b"" for the descriptor itself."""
         return lambda fd, name=b"", *more: call(fd, self.spelled(fd, name) if name else b"", *more)
 
+    def take_files(self, fd: int, names: Sequence[bytes], buffer: memoryview, most: int) -> list[Taken]:
+        return take_files(fd, [self.spelled(fd, name) for name in names], buffer, most)
+
     @contextmanager
     def installed(self) -> Iterator[None]:
         stand_in = {
@@ -92,7 +95,7 @@ class Folding:
         calls.open_beneath, calls.renameat2 = self.open_beneath, self.renameat2
         calls.set_time = self.by_name(posix.set_time)
         shared: Any = {"os": kernel, "posix": calls, "look": self.by_name(look)}
-        named: Any = {"take_file": self.by_name(take_file), "move_file": self.move_file}
+        named: Any = {"take_files": self.take_files, "move_file": self.move_file}
         with (
             mock.patch.multiple(folder_module, **shared, **named),
             mock.patch.multiple(stage_module, **shared, make_file=self.by_name(make_file)),

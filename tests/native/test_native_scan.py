@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +20,16 @@ from toastbox.native.scan import (
     LINK,
     OTHER,
     Record,
+    Taken,
     list_directory,
     look,
     look_at,
     make_file,
     move_file,
-    take_file,
+    take_files,
 )
+
+PATIENCE_S = 20.0
 
 
 @pytest.fixture
@@ -122,8 +126,7 @@ def test_file_is_made_through_no_link(tmp_path: Path, directory: int) -> None:
     (tmp_path / "x").write_bytes(b"kept")
     with pytest.raises(OSError, match="link"):
         make_file(directory, b"link", b"1", 0, 0o644)
-    with pytest.raises(OSError, match="link"):
-        take_file(directory, b"link", memoryview(bytearray(10)))
+    assert take_files(directory, [b"link"], memoryview(bytearray(10)), 10) == [Taken(0, None, errno.ELOOP)]
     assert (tmp_path / "x").read_bytes() == b"kept"
 
 
@@ -136,24 +139,74 @@ def test_full_disk_is_said() -> None:
         os.close(fd)
 
 
-@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 5000])
-def test_file_is_read_in_one_call_as_far_as_it_fits(tmp_path: Path, directory: int, size: int) -> None:
-    content = random.Random(size).randbytes(size)
-    (tmp_path / "x").write_bytes(content)
-    buffer = memoryview(bytearray(100))
-    got, before, after = take_file(directory, b"x", buffer)
-    assert (got, bytes(buffer[:got])) == (min(size, 100), content[:100])
-    assert before == after == expected(directory, b"x", FILE)
+def test_files_are_read_one_behind_the_other_each_as_far_as_it_may_take(tmp_path: Path, directory: int) -> None:
+    contents = {b"%d" % size: random.Random(size).randbytes(size) for size in (0, 1, 99, 100, 101, 5000)}
+    for name, content in contents.items():
+        (tmp_path / name.decode()).write_bytes(content)
+    buffer = memoryview(bytearray(600))
+    taken = take_files(directory, list(contents), buffer, 100)
+    at = 0
+    for (name, content), found in zip(contents.items(), taken, strict=True):
+        assert (found.size, found.error) == (min(len(content), 100), 0)
+        assert found.seen == expected(directory, name, FILE)
+        assert bytes(buffer[at : at + found.size]) == content[:100]
+        at += found.size
+    assert not any(buffer[at:])
 
 
-def test_what_is_no_file_is_not_read(tmp_path: Path, directory: int) -> None:
+@pytest.mark.parametrize(("room", "count"), [(9, 0), (10, 1), (14, 1), (15, 2), (19, 2), (20, 3), (100, 3)])
+def test_files_are_left_out_from_the_first_for_which_there_may_be_no_room(
+    tmp_path: Path, directory: int, room: int, count: int
+) -> None:
+    for name in "abc":
+        (tmp_path / name).write_bytes(b"12345")
+    buffer = memoryview(bytearray(room))
+    taken = take_files(directory, [b"a", b"b", b"c"], buffer, 10)
+    assert [found.size for found in taken] == [5] * count
+    assert bytes(buffer[: 5 * count]) == b"12345" * count and not any(buffer[5 * count :])
+
+
+def test_what_cannot_be_read_takes_no_room_and_stops_nothing(tmp_path: Path, directory: int) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
-    for name, kind in ((b"pipe", OTHER), (b"folder", FOLDER)):
-        got, before, after = take_file(directory, name, memoryview(bytearray(10)))
-        assert (got, before.kind) == (0, kind) and before == after
-    with pytest.raises(FileNotFoundError, match="missing"):
-        take_file(directory, b"missing", memoryview(bytearray(10)))
+    (tmp_path / "link").symlink_to("x")
+    (tmp_path / "x").write_bytes(b"content")
+    buffer = memoryview(bytearray(20))
+    missing, pipe, folder, link, x = take_files(directory, [b"missing", b"pipe", b"folder", b"link", b"x"], buffer, 10)
+    assert missing == Taken(0, None, errno.ENOENT) and link == Taken(0, None, errno.ELOOP)
+    assert [(each.size, each.error, each.seen and each.seen.kind) for each in (pipe, folder)] == [
+        (0, 0, OTHER),
+        (0, 0, FOLDER),
+    ]
+    assert (x.size, bytes(buffer[:7])) == (7, b"content") and not any(buffer[7:])
+
+
+def test_file_that_changes_while_it_is_read_is_told_from_one_that_does_not(tmp_path: Path, directory: int) -> None:
+    """Somebody writes to it without a rest, as fast as it is read."""
+    (tmp_path / "x").write_bytes(bytes(1 << 20))
+    (tmp_path / "still").write_bytes(bytes(1 << 20))
+    buffer, over = memoryview(bytearray(2 << 20)), threading.Event()
+
+    def write() -> None:
+        with (tmp_path / "x").open("r+b", buffering=0) as file:
+            number = 0
+            while not over.is_set():
+                number += 1
+                os.utime(file.fileno(), ns=(number, number))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        changed = 0
+        until = time.monotonic() + PATIENCE_S
+        while not changed and time.monotonic() < until:
+            x, still = take_files(directory, [b"x", b"still"], buffer, 1 << 20)
+            changed += x.seen is None
+            assert (x.size, x.error, still.size, still.error) == (1 << 20, 0, 1 << 20, 0) and still.seen is not None
+    finally:
+        over.set()
+        writer.join()
+    assert changed
 
 
 def test_names_of_any_bytes_come_in_byte_order(tmp_path: Path, directory: int) -> None:

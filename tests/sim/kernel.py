@@ -18,7 +18,7 @@ from unittest import mock
 from toastbox.device import folder as folder_module
 from toastbox.device import stage as stage_module
 from toastbox.native import posix
-from toastbox.native.scan import Record
+from toastbox.native.scan import Record, Taken
 from toastbox.native.sums import Sum, name_sum, signed
 
 from .disk import FILE, FOLDER, LINK, Disk, Inode
@@ -289,15 +289,28 @@ class Kernel:
         except FileNotFoundError:
             return None
 
-    def take_file(self, fd: int, name: bytes, buffer: memoryview) -> tuple[int, Record, Record]:
-        file = self.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=fd)
+    def take_files(self, fd: int, names: list[bytes], buffer: memoryview, most: int) -> list[Taken]:
+        taken, used = [], 0
+        for name in names:
+            if len(buffer) - used < most:
+                break
+            taken.append(self._take(fd, name, buffer[used : used + most]))
+            used += taken[-1].size
+        return taken
+
+    def _take(self, fd: int, name: bytes, room: memoryview) -> Taken:
         try:
-            before = self.look(file)
-            if self._file(file).inode.kind != FILE:
-                return 0, before, before
-            data = self.pread(file, len(buffer), 0)
-            buffer[: len(data)] = data
-            return len(data), before, self.look(file)
+            file = self.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=fd)
+        except OSError as failure:
+            return Taken(0, None, failure.errno or errno.EIO)
+        try:
+            before = after = self.look(file)
+            data = b""
+            if self._file(file).inode.kind == FILE:
+                data = self.pread(file, len(room), 0)
+                room[: len(data)] = data
+                after = self.look(file)
+            return Taken(len(data), after._replace(name=name) if after == before else None, 0)
         finally:
             self._open.pop(file, None)
 
@@ -396,7 +409,7 @@ class Kernel:
     def installed(self) -> Iterator[None]:
         """While this lasts, device/folder.py and its stage run on this kernel."""
         fake: Any = self
-        names = ("list_directory", "folder_sums", "look", "move_file", "take_file")
+        names = ("list_directory", "folder_sums", "look", "move_file", "take_files")
         calls = {name: getattr(self, name) for name in names}
         of_stage = {"look": self.look, "make_file": self.make_file}
         with (

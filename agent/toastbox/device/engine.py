@@ -106,7 +106,7 @@ class Engine:
         self._pusher.doubt(path)
 
     def _answered(self, proposals: list[Proposal]) -> None:
-        self._pusher.answered(proposals)
+        self._pusher.answers.note(proposals)
 
     # --- what the agent calls
 
@@ -197,15 +197,15 @@ class Engine:
     @property
     def holds_deletes(self) -> bool:
         """Whether `retry_deletes` should be called in some DELETES_RETRY_S."""
-        return bool(self._pusher.held_back)
+        return bool(self._pusher.answers.held_back)
 
     def retry_deletes(self) -> None:
         """Have the deletions looked at again that the hub held for being too many in one go."""
-        held = self._pusher.held_back
+        held = self._pusher.answers.held_back
         left = 0 if held.everything else self.report.held_deletes - len(held.paths)
         self.report.held_deletes = max(left, 0)  # those that are held again are counted again
         self.dirty.merge(held)
-        self._pusher.held_back.clear()
+        self._pusher.answers.held_back.clear()
 
     def fetch_ahead(self) -> bool:
         """Fetch a little of what others are still uploading; whether there may be more. Nothing depends on it."""
@@ -281,10 +281,10 @@ class Engine:
         except BaseException:
             self.dirty.merge(work)
             raise
-        if self._pusher.behind:
-            self._index.set_meta("cursor", min(self._index.cursor, self._pusher.behind - 1))  # never onwards
+        if self._pusher.answers.behind:
+            self._index.set_meta("cursor", min(self._index.cursor, self._pusher.answers.behind - 1))  # never onwards
         self.report.head = max(self.report.head, self._index.cursor)
-        return self._pusher.again
+        return self._pusher.answers.again
 
     def _drop_partials(self) -> None:
         """Nothing is being received: what is left of broken transfers is of no use."""

@@ -11,7 +11,7 @@ an edit made in the last microsecond is kept. See core/apply.py for what a power
 import errno
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from toastbox.core.entry import FILE, FOLDER
@@ -23,7 +23,7 @@ from toastbox.device.stage import Stage
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena, Region
-from toastbox.native.scan import Listing, Record, list_directory, look, move_file, take_file
+from toastbox.native.scan import Listing, Record, list_directory, look, move_file, take_files
 from toastbox.native.sums import Sum, folder_sums
 
 STATE_NAME = b".toastbox"
@@ -198,11 +198,21 @@ class Folder:
         parent, leaf = self._parent(path)
         return os.readlink(leaf, dir_fd=parent)
 
-    def take_file(self, path: bytes, buffer: memoryview) -> tuple[int, Seen, Seen]:
-        """Read a file in one call, as far as it fits: (bytes, how it looked before, and after). Raises OSError."""
-        parent, leaf = self._parent(path)
-        got, before, after = take_file(parent, leaf, buffer)
-        return got, self._seen(path, before), self._seen(path, after)
+    def take_files(self, paths: Sequence[bytes], buffer: memoryview, most: int) -> list[tuple[int, Seen | None, int]]:
+        """Read files of one folder, one behind the other into a buffer, of each at most `most` bytes.
+
+        (bytes, how it looked before and after or None where these differ, errno) of each, or of the first ones if the
+        buffer has less than `most` bytes left for the rest.
+        """
+        cut = len(parent_of(paths[0])) + 1 if b"/" in paths[0] else 0
+        try:
+            parent, _ = self._parent(paths[0])
+        except OSError as error:
+            return [(0, None, error.errno or errno.EIO)] * len(paths)
+        return [
+            (taken.size, self._seen(path, taken.seen) if taken.seen else None, taken.error)
+            for path, taken in zip(paths, take_files(parent, [p[cut:] for p in paths], buffer, most), strict=False)
+        ]
 
     # --- reading and writing by descriptor (methods, so that a simulated folder can stand in)
 

@@ -417,6 +417,12 @@ class Index:
         ).fetchall():
             yield Row(columns)
 
+    def known_inodes(self, inodes: Sequence[int]) -> set[int]:
+        """Those of them for which `by_inode` has something."""
+        marks = ",".join("?" * len(inodes))
+        found = self._db.execute(f"SELECT inode FROM entry WHERE kind = 1 AND inode IN ({marks})", inodes)
+        return {inode for (inode,) in found}
+
     def holders(self, digest: bytes) -> Iterator[tuple[Row, int, int]]:
         """(row, offset, size) of files that held this chunk when last seen: to be read and verified."""
         prefix = prefix_of(digest)

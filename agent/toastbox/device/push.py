@@ -10,11 +10,11 @@ believed (core/guard.py).
 import errno
 from collections.abc import Callable, Iterable, Iterator
 
-from toastbox.core import diff, wire
+from toastbox.core import diff
 from toastbox.core.entry import DELETED, FILE, FOLDER, LINK, PAIR, Entry
 from toastbox.core.guard import too_many_deletes
 from toastbox.core.names import key_of, parent_of, path_of, why_bad
-from toastbox.device.dirty import Dirty
+from toastbox.device.answers import Answers
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock
@@ -22,7 +22,7 @@ from toastbox.device.reading import Reader, fail_on_io
 from toastbox.device.report import Report
 from toastbox.device.row import UNSEEN, Row
 from toastbox.device.seen import OTHER, Seen, freshness_ns
-from toastbox.device.send import CHUNK_MAX, FileChanged, Proposal, Sender
+from toastbox.device.send import CHUNK_MAX, CHUNK_MIN, FileChanged, Proposal, Sender
 from toastbox.errors import SafetyRefused
 from toastbox.native.sums import Sum
 
@@ -31,9 +31,9 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL)  # its owner was at it
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
 LARGE = 2 * CHUNK_MAX  # may be read in more than one piece: one too fresh to be trusted is waited for, or it is torn
+SMALL = CHUNK_MIN  # files below it are read many at a time
+MANY_SMALL = 64
 MANY_RACY = 1_000
-MANY_HELD = 4_000
-MANY_UNSETTLED = 4_000  # rows of answers in one transaction: after a kill they are found again by reading the files
 
 
 class Pusher:
@@ -65,24 +65,23 @@ class Pusher:
         self._seen_any = False
         self._was_filled = False  # this run has seen something in the folder: it can only have been emptied since
         self.racy: dict[bytes, None] = {}
-        self._unsettled = 0
-        self._in_full: set[bytes] = set()  # the hub does not have what we thought it has of these
-        self.again = False
-        self.behind = 0
+        self._small: list[Proposal] = []  # small files of one folder, to be read together
+        self._looked_ns = 0  # the wall clock before that
+        self.answers = Answers(index, report, changed)
         self.freed = False
         self.accept_deletes = False
-        self.held_back = Dirty()  # deletions that the hub takes for too many in one go
 
     def push(self, roots: Iterable[tuple[bytes, bool]], everything: bool, epoch: int) -> None:
-        """Propose what changed at these paths. Afterwards `again` says whether to pull and decide again.
+        """Propose what changed at these paths; `answers` says what became of it.
 
-        behind: a revision that the hub has and this device has lost sight of, 0 if none. freed: what was in the way of
-        something that is held back is gone.
+        freed: what was in the way of something that is held back is gone.
         Raises SafetyRefused (nothing was deleted), DeviceFailing, and what the hub raises.
         """
         self._folder.check()
         self._gone, self._gone_count, self._hidden = [], 0, None
-        self.again, self.behind, self.freed = False, 0, False
+        self.freed = False
+        self.answers.begin()
+        self._small.clear()
         self._sender.epoch = epoch
         self._sender.flags = int(self.accept_deletes)
         try:
@@ -91,6 +90,7 @@ class Pusher:
             else:
                 for path, tree in roots:
                     self._scan_one(path, tree)
+            self._read_small()
             self._sender.finish()
             if self._gone_count:
                 self._delete(everything)
@@ -99,7 +99,7 @@ class Pusher:
             raise
         finally:
             self._folder.end_looking()
-            self._settle()
+            self.answers.settle()
 
     # --- scanning
 
@@ -233,57 +233,103 @@ class Pusher:
             return
         if code == diff.KIND_CHANGED and row is not None and row.entry.kind == FOLDER:
             self._propose_deletions(self._index.keys_descending(row.key))
-        try:
-            self._propose_change(row, seen)
-        except FileChanged:
-            self._changed(seen.path)
-        except OSError as error:
-            fail_on_io(error)
-            if error.errno in ANOTHER_NOW:
-                self._changed(seen.path)
-            else:
-                self._report.hold(seen.path, f"cannot be read: {error.strerror}")
+        replaced = max(row.entry.seq, 0) if row is not None else 0
+        self._try_change(Proposal(Entry(seen.path, seen.kind, seen.flags, replaced), seen, row))
 
-    def _propose_change(self, row: Row | None, seen: Seen) -> None:
-        entry = Entry(seen.path, seen.kind, seen.flags, max(row.entry.seq, 0) if row else 0)
+    def _try_change(self, proposal: Proposal) -> None:
+        try:
+            self._propose_change(proposal)
+        except (FileChanged, OSError) as error:
+            self._not_read(proposal, error)
+
+    def _not_read(self, proposal: Proposal, error: Exception) -> None:
+        path = proposal.entry.path
+        fail_on_io(error)
+        if not isinstance(error, OSError) or error.errno in ANOTHER_NOW:
+            self._changed(path)
+        else:
+            self._report.hold(path, f"cannot be read: {error.strerror}")
+
+    def _propose_change(self, proposal: Proposal) -> None:
+        row, seen = proposal.row, proposal.seen
+        assert seen is not None
         if seen.kind == FOLDER:
             if row is None or row.entry.kind != FOLDER or row.entry.seq <= 0:
-                self._sender.add(Proposal(entry, seen))
+                self._add(proposal)
         elif seen.kind == LINK:
-            self._propose_link(row, seen, entry)
-        elif not self._propose_rename(seen, entry):
-            self._propose_file(row, Proposal(entry, seen, self._base_of(row)))
+            self._propose_link(proposal, seen)
+        elif seen.size < SMALL:
+            self._collect(proposal)
+        elif not self._propose_rename(proposal, seen):
+            self._propose_file(proposal, seen)
+
+    def _add(self, proposal: Proposal) -> None:
+        """Files that wait to be read go first: they may be in the folder that is deleted next."""
+        self._read_small()
+        self._sender.add(proposal)
 
     def _base_of(self, row: Row | None) -> bytes:
         """The chunk list that the hub has of the revision to be replaced, b"" for none."""
-        if row is None or row.entry.kind != FILE or row.entry.seq <= 0 or row.entry.path in self._in_full:
+        if row is None or row.entry.kind != FILE or row.entry.seq <= 0 or row.entry.path in self.answers.in_full:
             return b""
         return self._index.list_of(row)
 
-    def _propose_file(self, row: Row | None, proposal: Proposal) -> None:
-        if proposal.seen is not None and proposal.seen.size > LARGE:
-            self._clock.sleep(freshness_ns(proposal.seen.ctime_ns, self._clock.wall_ns()) / 1e9)
-        looked_ns = self._clock.wall_ns()
+    def _propose_file(self, proposal: Proposal, seen: Seen) -> None:
+        if seen.size > LARGE:
+            self._clock.sleep(freshness_ns(seen.ctime_ns, self._clock.wall_ns()) / 1e9)
+        proposal.base_chunks = self._base_of(proposal.row)
+        self._looked_ns = self._clock.wall_ns()
+        self._sender.add_file(proposal, self._is_wanted)
 
-        def wanted(proposal: Proposal) -> bool:
-            if proposal.seen is not None:
-                self._judge(proposal.seen, looked_ns)
-            return self._is_news(row, proposal)
+    def _is_wanted(self, proposal: Proposal) -> bool:
+        """Of a file that was read."""
+        if proposal.seen is not None:
+            self._judge(proposal.seen, self._looked_ns)
+        return self._is_news(proposal)
 
-        self._sender.add_file(proposal, wanted)
-
-    def _propose_link(self, row: Row | None, seen: Seen, entry: Entry) -> None:
-        seen = self._look_again(seen)
+    def _propose_link(self, proposal: Proposal, seen: Seen) -> None:
+        proposal.seen = seen = self._look_again(seen)
+        entry = proposal.entry
         entry.content = self._folder.readlink(seen.path)
         entry.mtime_ns = seen.mtime_ns
         if not 0 < len(entry.content) <= MAX_TARGET:
             self._report.hold(seen.path, "the link's target is too long")
-        elif self._is_news(row, Proposal(entry, seen)):
-            self._sender.add(Proposal(entry, seen))
+        elif self._is_news(proposal):
+            self._add(proposal)
 
-    def _is_news(self, row: Row | None, proposal: Proposal) -> bool:
+    # --- small files
+
+    def _collect(self, proposal: Proposal) -> None:
+        """Have a small file read with others of its folder."""
+        small = self._small
+        if small and parent_of(small[0].entry.path) != parent_of(proposal.entry.path):
+            self._read_small()
+        self._small.append(proposal)
+        if len(self._small) >= MANY_SMALL:
+            self._read_small()
+
+    def _read_small(self) -> None:
+        if not self._small:
+            return
+        small, self._small = self._small, []
+        known = self._index.known_inodes([each.seen.inode for each in small if each.seen is not None])
+        rest = [each for each in small if each.seen is None or each.seen.inode not in known or not self._renamed(each)]
+        for each in rest:
+            each.base_chunks = self._base_of(each.row)
+        self._looked_ns = self._clock.wall_ns()
+        self._sender.add_small(rest, self._is_wanted, self._not_read)
+
+    def _renamed(self, proposal: Proposal) -> bool:
+        """Whether there is nothing to be read of it."""
+        try:
+            return proposal.seen is not None and self._propose_rename(proposal, proposal.seen)
+        except (FileChanged, OSError) as error:
+            self._not_read(proposal, error)
+            return True
+
+    def _is_news(self, proposal: Proposal) -> bool:
         """Whether the hub would learn something; if not, only the signature is brought up to date."""
-        entry, seen = proposal.entry, proposal.seen
+        row, entry, seen = proposal.row, proposal.entry, proposal.seen
         if row is None or seen is None or not row.entry.same_content(entry) or row.entry.seq <= 0:
             return True
         if row.entry.mtime_ns != entry.mtime_ns and row.signature.mtime_ns != entry.mtime_ns:
@@ -293,7 +339,7 @@ class Pusher:
             self._index.set_signature(row.key, seen.proof)
         return False
 
-    def _propose_rename(self, seen: Seen, entry: Entry) -> bool:
+    def _propose_rename(self, proposal: Proposal, seen: Seen) -> bool:
         """Whether the file is one that had another path: then nothing is read, and nothing sent twice."""
         for old in self._index.by_inode(seen.inode):
             known = old.signature
@@ -302,15 +348,16 @@ class Pusher:
             now = self._folder.lstat(old.entry.path)
             if now is not None and now.inode == seen.inode and now.signature != known:
                 self._changed(old.entry.path)  # another name of the same file: the watcher was told of one only
-                self.again = True
+                self.answers.again = True
             same = known.size == seen.size and known.mtime_ns == seen.mtime_ns and old.entry.seq > 0
             if not same or now is not None:
                 continue
-            seen = self._look_again(seen)
+            proposal.seen = self._look_again(seen)
+            entry = proposal.entry
             entry.flags |= PAIR
             entry.mtime_ns, entry.size = old.entry.mtime_ns, old.entry.size
             entry.content, entry.chunks = old.entry.content, self._index.chunks_of(old.entry.content)
-            self._sender.add(Proposal(entry, seen))
+            self._add(proposal)
             self._sender.add(Proposal(Entry(old.entry.path, DELETED, seq=old.entry.seq), None))
             return True
         return False
@@ -356,79 +403,9 @@ class Pusher:
                 continue
             if self._folder.lstat(path) is None:
                 if row.entry.seq > 0 and row.signature != UNSEEN:
-                    self._sender.add(Proposal(Entry(path, DELETED, seq=row.entry.seq), None))
+                    self._add(Proposal(Entry(path, DELETED, seq=row.entry.seq), None))
                 else:
                     self._index.delete(key)
-
-    # --- answers
-
-    def answered(self, proposals: list[Proposal]) -> None:
-        """Note what the hub said of a batch (called by the sender)."""
-        cursor = self._index.cursor
-        with self._index.joined():
-            for proposal in proposals:
-                if proposal.status == wire.COMMITTED:
-                    self._committed(proposal)
-                    cursor += proposal.seq == cursor + 1  # our own entry need not be pulled
-                else:
-                    self._refused(proposal)
-            self._index.set_meta("cursor", cursor)
-        self._unsettled += len(proposals)
-        if self._unsettled > MANY_UNSETTLED:
-            self._settle()
-
-    def _settle(self) -> None:
-        self._index.settle()
-        self._unsettled = 0
-
-    def _committed(self, proposal: Proposal) -> None:
-        entry = proposal.entry
-        key = key_of(entry.path)
-        self._index.unsettled.mark(key, proposal.seq, self._index.get)
-        self._in_full.discard(entry.path)
-        if entry.kind == DELETED or proposal.seen is None:
-            self._index.delete(key)
-            self._report.count("deleted")
-            return
-        entry.seq = proposal.seq
-        self._index.put(entry, proposal.seen.proof)
-        self._report.count("sent")
-
-    def _refused(self, proposal: Proposal) -> None:
-        path, status = proposal.entry.path, proposal.status
-        if status == wire.REFUSED:
-            self._report.hold(path, "the hub refuses this name")
-        elif status == wire.HELD:
-            self._held(path)
-        else:
-            self._changed(path)
-            self.again = True
-        if status == wire.STALE:
-            self._lost_sight(proposal)
-        elif status == wire.NO_PARENT:
-            self._index.set_revision(key_of(parent_of(path)), 0)  # to be proposed again, or found out about
-            self._changed(parent_of(path) or path)
-        elif status == wire.NOT_EMPTY:
-            self._take_back(proposal.entry)
-        elif status in (wire.BAD_SPLICE, wire.CHUNKS_MISSING):
-            self._in_full.add(path)
-
-    def _held(self, path: bytes) -> None:
-        """To be proposed again once it is no more one go."""
-        self._report.held_deletes += 1
-        self.held_back.add(path, False)
-        if len(self.held_back.paths) > MANY_HELD:
-            self.held_back = Dirty(everything=True)
-
-    def _take_back(self, folder: Entry) -> None:
-        """The journal has something in this folder, new or ignored here: so the folder is there, and comes again."""
-        self._index.delete(key_of(folder.path))
-        self.behind = min(self.behind or folder.seq, folder.seq)
-
-    def _lost_sight(self, proposal: Proposal) -> None:
-        """A revision we should have seen already (it is below the cursor) must be asked for again."""
-        if proposal.seq <= self._index.cursor:
-            self.behind = min(self.behind or proposal.seq, proposal.seq)
 
     # --- signatures that prove nothing
 

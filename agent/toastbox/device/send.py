@@ -20,6 +20,7 @@ A file that changes while it is read is not committed: no version is ever a mixt
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -29,12 +30,13 @@ from toastbox.core import wire
 from toastbox.core.ahead import MAX_ITEMS, Run, encode_run, token_of
 from toastbox.core.bundle import chunk_head
 from toastbox.core.content import ITEM_SIZE, content_id
-from toastbox.core.entry import FILE, Entry
+from toastbox.core.entry import EMPTY_CONTENT, FILE, Entry
 from toastbox.core.errors import WireError
 from toastbox.core.splice import make_splice
 from toastbox.device.folder import Folder
 from toastbox.device.interfaces import Remote
 from toastbox.device.places import Places
+from toastbox.device.row import Row
 from toastbox.device.seen import Seen
 from toastbox.errors import HostilePeer, HubRefused, HubUnreachable
 from toastbox.native.chunker import Chunker
@@ -57,17 +59,16 @@ class Proposal:
     """A change on its way into the journal.
 
     entry: what is proposed; its seq is the revision it replaces. seen: how the file looked when it was read.
-    base_chunks: chunk list of that revision, for a splice. moved_from: key of the path it was renamed from.
+    row: what the index has at the path. base_chunks: chunk list of the replaced revision, for a splice.
     """
 
-    __slots__ = ("base_chunks", "entry", "moved_from", "record", "seen", "seq", "status")
+    __slots__ = ("base_chunks", "entry", "row", "seen", "seq", "status")
 
-    def __init__(self, entry: Entry, seen: Seen | None, base_chunks: bytes = b"", moved_from: bytes = b"") -> None:
+    def __init__(self, entry: Entry, seen: Seen | None, row: Row | None = None, base_chunks: bytes = b"") -> None:
         self.entry = entry
         self.seen = seen
+        self.row = row
         self.base_chunks = base_chunks
-        self.moved_from = moved_from
-        self.record = b""
         self.status = -1
         self.seq = 0
 
@@ -79,6 +80,10 @@ class Proposal:
             if len(splice) < len(entry.chunks):
                 return wire.encode_entry(entry, wire.SPLICE, entry.seq, splice)
         return wire.encode_entry(entry, wire.default_form(entry))
+
+
+Wanted = Callable[[Proposal], bool]
+Failed = Callable[[Proposal, Exception], None]
 
 
 class Background(Protocol):
@@ -149,14 +154,15 @@ class Sender:
         window.proposals.append(proposal)
         window.listed += len(proposal.entry.chunks)
         window.named += len(proposal.entry.path)
+        self._turn_when_full()
+
+    def _turn_when_full(self) -> None:
+        window = self._window
         if len(window.proposals) >= BATCH_ENTRIES or window.listed >= BATCH_LISTS or window.named >= BATCH_PATHS:
             self._turn()
 
-    def add_file(self, proposal: Proposal, wanted: Callable[[Proposal], bool]) -> None:
+    def add_file(self, proposal: Proposal, wanted: Wanted) -> None:
         """Read a file, fill in its content and propose it if it is wanted then. Raises FileChanged, OSError."""
-        if proposal.seen is not None and proposal.seen.size < CHUNK_MIN:
-            self._add_small(proposal, wanted)
-            return
         window, kept = self._window, len(self._window.parts)
         descriptor = self._folder.open(proposal.entry.path)
         propose = False
@@ -170,26 +176,48 @@ class Sender:
         if propose:
             self.add(proposal)
 
-    def _add_small(self, proposal: Proposal, wanted: Callable[[Proposal], bool]) -> None:
-        """The same for a file of at most one chunk: one call, and nothing to be cut."""
+    def add_small(self, proposals: list[Proposal], wanted: Wanted, failed: Failed) -> None:
+        """The same for files of one folder, smaller than a chunk when they were seen. failed(proposal, error): of those
+        that cannot be read.
+        """
+        done = 0
+        while done < len(proposals):
+            done += self._take_some(proposals[done:], wanted, failed)
+            self._turn_when_full()
+
+    def _take_some(self, proposals: list[Proposal], wanted: Wanted, failed: Failed) -> int:
+        """As many as fit in the window, by one call, and nothing to be cut; how many that were."""
         if self._window.room < CHUNK_MIN:
             self._turn()
         window = self._window
-        start, kept = window.used, len(window.parts)
-        room = window.buffer[start : start + CHUNK_MIN]
-        size, before, after = self._folder.take_file(proposal.entry.path, room)
-        if before.kind != FILE or after.signature != before.signature or size != before.size or size == CHUNK_MIN:
-            raise FileChanged
-        chunks = bytearray()
+        start = window.used
+        few = proposals[: BATCH_ENTRIES - len(window.proposals)]
+        found = self._folder.take_files([each.entry.path for each in few], window.buffer[start:], CHUNK_MIN)
+        for proposal, (size, seen, error) in zip(few, found, strict=False):
+            if error:
+                failed(proposal, OSError(error, os.strerror(error)))
+            elif seen is None or seen.kind != FILE or seen.size != size or size == CHUNK_MIN:
+                failed(proposal, FileChanged())
+            else:
+                self._take_one(window, start, proposal, seen, wanted)
+            start += size
+        return len(found)
+
+    def _take_one(self, window: Window, start: int, proposal: Proposal, seen: Seen, wanted: Wanted) -> None:
+        """A file that is in the window from start on; the next one may take its place if it is not wanted."""
+        size, digest = seen.size, EMPTY_CONTENT
         if size:
-            self._known = Places(proposal.base_chunks)
-            self._take(window, start, start + size, chunks)
-        self._fill_in(proposal, after, bytes(chunks))
+            digest = hashlib.sha256(window.buffer[start : start + size]).digest()
+        entry = proposal.entry
+        entry.flags, entry.size, entry.mtime_ns, entry.content = seen.flags, size, seen.mtime_ns, digest
+        proposal.seen = seen
         if not wanted(proposal):
-            del window.parts[kept:]
             return
+        if size and (not proposal.base_chunks or Places(proposal.base_chunks).find(digest) is None):
+            window.parts.append((digest, start, start + size))
         window.used = start + size
-        self.add(proposal)
+        window.proposals.append(proposal)
+        window.named += len(entry.path)
 
     def _read_whole(self, descriptor: int, proposal: Proposal) -> None:
         before = self._folder.fstat(descriptor, proposal.entry.path)

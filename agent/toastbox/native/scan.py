@@ -17,8 +17,9 @@ LINK: int = lib.TBX_LINK
 OTHER: int = lib.TBX_OTHER
 
 _RECORD = struct.Struct("=QqqQQIHBx")  # tbx_record; the name follows
-if _RECORD.size != ffi.sizeof("tbx_record"):
-    raise ImportError("tbx_record and toastbox.native.scan disagree: rebuild the extension")
+_TAKEN = struct.Struct("=QqqQQIHBxIiI4x")  # tbx_taken
+if (_RECORD.size, _TAKEN.size) != (ffi.sizeof("tbx_record"), ffi.sizeof("tbx_taken")):
+    raise ImportError("C and toastbox.native.scan disagree: rebuild the extension")
 
 
 class Record(NamedTuple):
@@ -79,15 +80,43 @@ def make_file(fd: int, name: bytes, data: Buffer, time_ns: int, mode: int) -> Re
     return _record(name, raw)
 
 
-def take_file(fd: int, name: bytes, buffer: memoryview) -> tuple[int, Record, Record]:
-    """Read a file into a buffer, as far as it fits: (bytes read, how it looked before, and after).
+class Taken(NamedTuple):
+    """A file that was read. seen: how it looked then, None: otherwise than before. error: errno, 0 when it was read."""
 
-    Of what is no regular file nothing is read; its kind says so. A link is refused. Raises OSError.
+    size: int
+    seen: Record | None
+    error: int
+
+
+def take_files(fd: int, names: Sequence[bytes], buffer: memoryview, most: int) -> list[Taken]:
+    """Read files in the directory open at fd, one behind the other into a buffer, of each at most `most` bytes.
+
+    Of what is no regular file nothing is read; its kind says so. A link is refused. Left out are the names from the
+    first on for which the buffer has less than `most` bytes left.
     """
-    raw = ffi.new("tbx_record[2]")
+    raw = ffi.new("tbx_taken[]", len(names))
     with ffi.from_buffer("uint8_t[]", buffer, require_writable=True) as room:
-        got = check(lib.tbx_file_take(raw, fd, name, room, len(room)), os.fsdecode(name))
-    return got, _record(name, raw[0]), _record(name, raw[1])
+        done = lib.tbx_files_take(raw, len(names), fd, b"\0".join(names), room, len(room), most)
+    found = _TAKEN.iter_unpack(ffi.buffer(raw, done * _TAKEN.size))
+    return [_taken(name, *fields) for name, fields in zip(names, found, strict=False)]
+
+
+def _taken(
+    name: bytes,
+    size: int,
+    mtime_ns: int,
+    ctime_ns: int,
+    inode: int,
+    device: int,
+    mode: int,
+    _: int,
+    kind: int,
+    got: int,
+    error: int,
+    changed: int,
+) -> Taken:
+    good = not changed and not error
+    return Taken(got, Record(name, kind, mode, size, mtime_ns, ctime_ns, inode, device) if good else None, error)
 
 
 def _record(name: bytes, raw: Any) -> Record:
