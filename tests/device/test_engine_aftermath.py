@@ -1,14 +1,16 @@
 """A file was saved and sent, nothing of it was flushed, and the power went. The tests put on disk what that leaves."""
 
+import errno
 import os
 import time
 
 import pytest
 
-from local import LocalDevice, Trio, contents, settle
+from local import Inline, LocalDevice, Trio, contents, settle
 from toastbox.device import unsettled
 from toastbox.device.folder import Folder
 from toastbox.device.worker import CONFIRM_AFTER_S
+from toastbox.native import posix
 
 
 def saved(a: LocalDevice, b: LocalDevice) -> None:
@@ -173,6 +175,33 @@ def test_many_changes_are_flushed_before_they_are_recorded(trio: Trio, monkeypat
         a.write(f"more{number}", b"%d" % number)
     a.sync()
     assert flushes and all(flushes) and not a.engine.unsettled
+
+
+def test_flush_is_begun_before_it_is_waited_for(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, a, _ = trio
+    calls: list[str] = []
+    monkeypatch.setattr(Folder, "begin_flush", lambda self, submit: calls.append("begin"))
+    monkeypatch.setattr(a.index.unsettled, "flush", lambda: calls.append("flush"))
+    for number in range(unsettled.MOST + 100):
+        a.write(f"{number}", b"%d" % number)
+    a.sync()
+    assert calls == ["begin", "flush"]
+
+
+def test_what_the_kernel_told_a_flush_that_was_begun_is_not_lost(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells of a failed write once."""
+    _, a, _ = trio
+    told = iter([OSError(errno.EIO, "Input/output error")])
+
+    def syncfs(fd: int) -> None:
+        for error in told:
+            raise error
+
+    monkeypatch.setattr(posix, "syncfs", syncfs)
+    a.folder.begin_flush(Inline().submit)
+    with pytest.raises(OSError, match="Input/output"):
+        a.folder.flush_all()
+    a.folder.flush_all()
 
 
 def test_renames_of_a_killed_agent_are_flushed_before_their_intents_are_forgotten(

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from unittest import mock
 
-from toastbox.device import ahead, answers, folder_sums, publish, pull, push, reading, receive, send
+from toastbox.device import ahead, answers, folder_sums, publish, pull, push, reading, receive, send, unsettled
 
 CHUNKS = (64, 512, 1024)  # least, average, most
 AHEAD_BYTES = 20_000
@@ -15,9 +15,10 @@ SIZES = (
     (ahead, {"MOST_FILES": 2, "RESERVE_BYTES": 1000, "WRITE_BACK_BYTES": 500, "SLICE_BYTES": (600, 3000)}),
     (pull, {"PAGE_ENTRIES": 5, "PAGE_BYTES": 4096}),
     (publish, {"FEW": 1, "MANY_INTENTS": 8}),
-    (answers, {"MANY_UNSETTLED": 6}),
+    (answers, {"MANY_UNSETTLED": 6, "MOST_UNSETTLED": 9}),
     (push, {"MANY_GONE": 4, "LARGE": 2 * CHUNKS[2], "SMALL": CHUNKS[0], "MANY_SMALL": 3}),
     (reading, {"CHUNK_MIN": CHUNKS[0], "CHUNK_AVERAGE": CHUNKS[1], "CHUNK_MAX": CHUNKS[2]}),
+    (unsettled, {"MOST": 5}),
     (receive, {"CHUNK_MAX": CHUNKS[2], "ZERO_CHUNK": sha256(bytes(CHUNKS[2])).digest()}),
     (receive, {"RESUMABLE_BYTES": 2000, "OPEN_TARGETS": 2, "SEGMENT_CHUNKS": 4}),
     (

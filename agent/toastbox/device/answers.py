@@ -6,12 +6,14 @@ from toastbox.core import wire
 from toastbox.core.entry import DELETED, Entry
 from toastbox.core.names import key_of, parent_of
 from toastbox.device.dirty import Dirty
+from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.report import Report
 from toastbox.device.send import Proposal
 
 MANY_HELD = 4_000
 MANY_UNSETTLED = 4_000  # rows of answers in one transaction: after a kill they are found again by reading the files
+MOST_UNSETTLED = 16_000  # the same while a flush is on its way, which committing would have to wait for
 
 
 class Answers:
@@ -22,7 +24,8 @@ class Answers:
     takes for too many in one go.
     """
 
-    def __init__(self, index: Index, report: Report, changed: Callable[[bytes], None]) -> None:
+    def __init__(self, folder: Folder, index: Index, report: Report, changed: Callable[[bytes], None]) -> None:
+        self._folder = folder
         self._index = index
         self._report = report
         self._changed = changed
@@ -47,7 +50,7 @@ class Answers:
                     self._refused(proposal)
             self._index.set_meta("cursor", cursor)
         self._unsettled += len(proposals)
-        if self._unsettled > MANY_UNSETTLED:
+        if self._unsettled > (MOST_UNSETTLED if self._folder.is_flushing else MANY_UNSETTLED):
             self.settle()
 
     def settle(self) -> None:

@@ -45,7 +45,8 @@ class Engine:
 
     buffers: three or more writable buffers of at least twice the largest chunk: windows to send, the last one to read.
     lanes: the hub on further connections, on which windows are sent beside the first. ahead_bytes: see device/ahead.py.
-    hashers: threads that may hash one large file. boot: another word after each start of the machine.
+    hashers: threads that may hash one large file. boot: another word after each start of the machine. flusher: for
+    what is flushed beside all else; without one, the background.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Engine:
         ahead_bytes: int = 0,
         hashers: int = 1,
         boot: str = "",
+        flusher: Background | None = None,
     ) -> None:
         self._folder = folder
         self._index = index
@@ -78,6 +80,8 @@ class Engine:
         publisher = Publisher(folder, index, device_name, self._hold, changed, self._doubt, clock)
         self._publisher = publisher
         index.unsettled.flush = folder.flush_all
+        beside = flusher or background
+        index.unsettled.begin_flush = lambda: folder.begin_flush(beside.submit)
         self._started = False
         self._aftermath = Aftermath(folder, index, reader, boot, mode == SEND_ONLY)
         self._recovery = Recovery(folder, index, publisher, device_name, changed)

@@ -12,6 +12,7 @@ import errno
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 
 from toastbox.core.entry import FILE, FOLDER
@@ -50,6 +51,7 @@ class Folder:
         umask = os.umask(0)
         os.umask(umask)
         self.new_mode = 0o666 & ~umask
+        self._early: Future[None] | None = None  # a flush that was begun and not waited for
         self.way_bytes = 0  # memory to be made free after what brings many inodes (device/memory.py, bytes_to_free)
 
     def close(self) -> None:
@@ -240,8 +242,24 @@ class Folder:
 
     # --- flushing
 
+    def begin_flush(self, submit: Callable[[Callable[[], None]], "Future[None]"]) -> None:
+        """Have it begun beside the caller what `flush_all` will have to do: that then finds little left."""
+        if self._early is None:
+            self._early = submit(lambda: posix.syncfs(self._fd))
+
+    @property
+    def is_flushing(self) -> bool:
+        """Whether what was begun is still on its way."""
+        return self._early is not None and not self._early.done()
+
     def flush_all(self) -> None:
-        """When this returns, all that was written or renamed before is on stable storage."""
+        """When this returns, all that was written or renamed before is on stable storage.
+
+        The kernel tells of a failed write once: what the flush begun before was told is raised here.
+        """
+        early, self._early = self._early, None
+        if early is not None:
+            early.result()
         posix.syncfs(self._fd)
         if self.way_bytes:
             posix.make_way(self.way_bytes)

@@ -56,6 +56,7 @@ class Parts:
         self.lanes = [HubClient(credentials, up, down, compress=settings.compress, where=where) for _ in sizes[1:]]
         self.remote = self.lanes[0]
         self.background = ThreadPoolExecutor(len(self.lanes), thread_name_prefix="toastbox-send")
+        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="toastbox-flush")
         self.engine = Engine(
             self.folder,
             self.index,
@@ -70,6 +71,7 @@ class Parts:
             settings.ahead,
             processors(),
             boot_id(),
+            self._flusher,
         )
 
     def _throttle(self, settings: AgentSettings, way: int) -> Throttle | None:
@@ -110,6 +112,7 @@ class Parts:
     def close(self) -> None:
         self.hang_up()
         self.background.shutdown()
+        self._flusher.shutdown()
         self.index.close()
         self.folder.close()
 

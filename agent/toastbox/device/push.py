@@ -67,7 +67,7 @@ class Pusher:
         self.racy: dict[bytes, None] = {}
         self._small: list[Proposal] = []  # small files of one folder, to be read together
         self._looked_ns = 0  # the wall clock before that
-        self.answers = Answers(index, report, changed)
+        self.answers = Answers(folder, index, report, changed)
         self.freed = False
         self.accept_deletes = False
 

@@ -2,7 +2,8 @@
 
 A mark is written with the row, in one transaction, and has what was agreed before. Marks go when the file system has
 been flushed, some seconds after the last change, when the kernel has written most of it anyway. They are MOST at most:
-beyond that, the flush comes before the transaction is committed, and no mark is needed.
+beyond that, the flush comes before the transaction is committed, and no mark is needed. It is begun as soon as it is
+known to be needed, so that what the owner has just written is on its way to the disk while it is read and sent.
 """
 
 import sqlite3
@@ -34,11 +35,12 @@ class Mark(NamedTuple):
 
 
 class Unsettled:
-    """The table `unsettled`. flush(): puts all of the file system on stable storage."""
+    """The table `unsettled`. flush(): puts all of the file system on stable storage; begin_flush(): has it begun."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
         self.flush: Callable[[], None] = lambda: None
+        self.begin_flush: Callable[[], None] = lambda: None
         self._count = 0
         self._overfull = False
 
@@ -52,8 +54,11 @@ class Unsettled:
 
     def mark(self, key: bytes, seq: int, get: Callable[[bytes], Known | None]) -> None:
         """To be called before the row is written, in its transaction. The first row that `get` finds counts."""
-        if self._overfull or self._count >= MOST:
+        if self._overfull:
+            return
+        if self._count >= MOST:
             self._overfull = True
+            self.begin_flush()
             return
         row = get(key)
         before = row.entry if row is not None else Entry(b"", DELETED)
