@@ -74,7 +74,7 @@ class HubServer:
         for device in self._home.service.journal.devices():
             if not device.revoked:
                 self._webhooks.set(device)
-        records.share()
+        records.save_memory()
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
