@@ -9,7 +9,6 @@ from remotekit import chunk, client, problem
 from scripted import Connection, ScriptedServer, answering
 from toastbox.compression import inflate, inflate_body, pack
 from toastbox.core.bundle import MAX_SEGMENT, BundleReader, chunk_head, segment_head
-from toastbox.device.pace import LEAST_BYTES, SLOW_BYTES_PER_S, TRY_AGAIN, Pace
 from toastbox.errors import HostilePeer, HubRefused
 
 INFLATES = "Accept-Encoding: deflate"
@@ -150,47 +149,3 @@ def test_a_pull_that_does_not_inflate_to_what_it_says_is_hostile(size):
     headers = ("Content-Encoding: deflate", f"Toastbox-Size: {size}")
     with ScriptedServer(answering(body, 200, *headers)) as server, pytest.raises(HostilePeer):
         client(server).pull(0, 0, 1, 4096)
-
-
-# --- when it is compressed
-
-MB = 1_000_000
-
-
-def transfers(count: int, link: float, packer: float, share: float = 0.25, pace: Pace | None = None) -> list[bool]:
-    """What auto chooses for transfers of 2 MB; link, packer: bytes a second; share: what is left of the size."""
-    pace, chosen = pace or Pace("auto"), []
-    for _ in range(count):
-        packed = pace.compress()
-        chosen.append(packed)
-        wire = int(2 * MB * share) if packed else 2 * MB
-        pace.moved(packed, 2 * MB, wire, wire / link, 2 * MB / packer if packed else 0.0)
-    return chosen
-
-
-def test_a_slow_link_is_never_sent_plain():
-    assert all(transfers(300, SLOW_BYTES_PER_S * 0.9, 3 * MB))
-
-
-def test_a_fast_link_is_compressed_once_in_a_while_at_most():
-    assert transfers(3 + TRY_AGAIN, 500 * MB, 30 * MB)[:4] == [True, False, False, False]
-    assert sum(transfers(1000, 500 * MB, 30 * MB)) <= 2 + 1000 // TRY_AGAIN
-
-
-def test_between_them_the_faster_way_is_taken():
-    assert sum(transfers(200, 10 * MB, 30 * MB)) >= 195  # 2 MB: 0.12 s, or plain 0.2 s
-    assert sum(transfers(200, 10 * MB, 8 * MB)) <= 5  # 0.3 s
-
-
-def test_a_link_that_changes_is_noticed():
-    pace = Pace("auto")
-    transfers(100, 500 * MB, 30 * MB, pace=pace)
-    assert all(transfers(50, 1 * MB, 30 * MB, pace=pace)[1:])
-    assert sum(transfers(300, 500 * MB, 30 * MB, pace=pace)) < 10
-
-
-def test_small_transfers_say_nothing_of_the_link():
-    pace = Pace("auto")
-    pace.moved(True, LEAST_BYTES - 1, 1, 1e-9)
-    assert pace.compress()
-    assert Pace("always").compress() and not Pace("never").compress()
