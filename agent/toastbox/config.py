@@ -24,6 +24,7 @@ DEFAULT_PORT = 8269  # T-B-O-X on a telephone's keys; not assigned by IANA
 MAX_TEXT = 200
 MAX_FILE = 64 << 10
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+LEAST_WINDOW = 512 * KIB
 BESIDE_WINDOWS = 1088 * KIB  # of the arena: the buffer to read into, listings and alignment (device/parts.py)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -170,10 +171,10 @@ class AgentSettings:
     safety_pull_s: int = setting(
         900, seconds(10, 604800), "Ask the hub this often (give or take a quarter) when no push was heard."
     )
-    arena: int = setting(8 * MIB, size(2 * MIB, GIB), "Memory for file records and transfer buffers. It never grows.")
+    arena: int = setting(8 * MIB, size(0, GIB), "Memory for file records and transfer buffers. It never grows.")
     window: int = setting(
         1280 * KIB,
-        size(512 * KIB, 64 * MIB),
+        size(LEAST_WINDOW, 64 * MIB),
         "Of the arena: each of the buffers that are sent in turn; three, or two where the arena holds no more.",
     )
     sqlite_cache: int = setting(MIB, size(64 * KIB, GIB), "Page cache of the index.")
@@ -188,7 +189,11 @@ class AgentSettings:
         least = 2 * self.window + BESIDE_WINDOWS
         if self.arena < least:
             more = _short_size(BESIDE_WINDOWS)
-            raise ValueError(f"arena must hold two windows and {more} more: it must be {_short_size(least)} at least")
+            words = f"arena must hold two windows and {more} more: it must be {_short_size(least)} at least"
+            if self.window > LEAST_WINDOW:
+                smaller = _short_size(2 * LEAST_WINDOW + BESIDE_WINDOWS)
+                words += f", or {smaller} with a window of {_short_size(LEAST_WINDOW)}"
+            raise ValueError(words)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def test_name_of_a_board_is_no_path(name: str) -> None:
         ('["ethernet"]', '["token-ring"]', 'links must be a list, in which each is one of "ethernet", "wifi", "usb"'),
         ('["ttyS0"]', '"ttyS0"', "serial must be a list"),
         ('["ttyS0"]', '["tty S0; rm"]', "serial must be a list, in which each is one word"),
-        ('"4MiB"', '"1MiB"', "agent.arena must be 2.0 MiB to 1.0 GiB"),
+        ('"4MiB"', '"2GiB"', "agent.arena must be 0 B to 1.0 GiB"),
         ('"4MiB"', '"2MiB"', "agent.arena must hold two windows"),
         ("arena =", "arenas =", "no key agent.arenas; the keys are arena, window, sqlite_cache"),
         ('"armhf"', '"riscv64"', 'system.architecture must be one of "armel", "armhf", "arm64"'),

@@ -30,8 +30,10 @@ def test_budget_of_the_command_line_is_the_one_that_is_used(town: Town) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--arena", "1MiB"), "--arena must be 2.0 MiB to 1.0 GiB"),
+        (("--arena", "1MiB"), "it must be 3648KiB at least, or 2112KiB with a window of 512KiB\n"),
         (("--arena", "3MiB"), "arena must hold two windows and 1088KiB more"),
+        (("--arena", "2MiB", "--window", "512KiB"), "it must be 2112KiB at least\n"),
+        (("--arena", "2GiB"), "--arena must be 0 B to 1.0 GiB"),
         (("--window", "64KiB"), "--window must be 512.0 KiB to 64.0 MiB"),
         (("--sqlite-cache", "1KiB"), "--sqlite-cache must be 64.0 KiB to 1.0 GiB"),
         (("--arena", "lots"), "must be a number and a unit such as 8MiB"),
@@ -45,9 +47,16 @@ def test_budget_that_cannot_work_is_refused_with_the_least_that_can(
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_the_least_that_is_named_works(town: Town) -> None:
-    town.join("a")
-    done = town.run("sync", "a", "--window", "512KiB", "--arena", "2MiB")
+@pytest.mark.parametrize("window", [(), ("--window", "512KiB", "--sqlite-cache", "64KiB")])
+def test_the_least_that_is_named_carries_thousands_of_files(town: Town, window: tuple[str, ...]) -> None:
+    for name in ("a", "b"):
+        town.join(name)
+    for number in range(3000):
+        (town.place / f"a/{number:04}").write_bytes(b"file %d" % number)
+    (town.place / "a/large").write_bytes(bytes(range(256)) * 20_000)
+    done = town.run("sync", "a", "--arena", "1", *window)
     assert done.returncode == 2
     least = done.stderr.split("must be ")[1].split(" at least")[0]
-    assert town.must("sync", "a", "--window", "512KiB", "--arena", least) == ""
+    assert town.must("sync", "a", "--arena", least, *window) == "3001 sent\n"
+    assert town.must("sync", "b", "--arena", least, *window) == "3001 received\n"
+    assert (town.place / "b/large").read_bytes() == bytes(range(256)) * 20_000
