@@ -71,6 +71,10 @@ typedef struct tbx_sum {
 /* SipHash-2-4 of a signature and a name under a key of 16 bytes. */
 uint64_t tbx_sum_name(const uint8_t *key, const tbx_signature *signature, const uint8_t *name, size_t size);
 
+/* The same of count names, each closed by 0. */
+void tbx_sum_names(uint64_t *out, uint32_t count, const uint8_t *key, const tbx_signature *signatures,
+                   const char *names);
+
 /* The sum of the directory open at fd, from its present offset (0). Names on a device other than `device` count
  * as TBX_OTHER, folders by their name only, files and links by inode, size and times, the ctime's last bit being
  * the owner's right to execute. skip: a name that is passed over. way: for tbx_memory_make_way after some hundred

@@ -95,6 +95,17 @@ uint64_t tbx_sum_name(const uint8_t *key, const tbx_signature *signature, const 
     return s.a ^ s.b ^ s.c ^ s.d;
 }
 
+void tbx_sum_names(uint64_t *out, uint32_t count, const uint8_t *key, const tbx_signature *signatures,
+                   const char *names)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const size_t size = strlen(names);
+
+        out[i] = tbx_sum_name(key, &signatures[i], (const uint8_t *)names, size);
+        names += size + 1;
+    }
+}
+
 /* A record as the index signs it (device/seen.py, Seen.signature): of a folder its name only, and the
  * executable bit in place of the last bit of the ctime. */
 static tbx_signature signature_of(const tbx_record *record, uint64_t device)

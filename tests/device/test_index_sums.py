@@ -21,6 +21,7 @@ signatures = st.builds(Signature, st.integers(0, 2), st.integers(0, 2), st.integ
 puts = st.tuples(st.just("put"), paths, st.sampled_from([FILE, FOLDER, LINK]), st.integers(-1, 2), signatures)
 steps = st.one_of(
     puts,
+    st.tuples(st.just("files"), st.lists(st.tuples(paths, st.integers(-1, 2), signatures), min_size=1, max_size=9)),
     st.tuples(st.just("delete"), paths),
     st.tuples(st.just("revision"), paths, st.integers(-1, 2)),
     st.tuples(st.just("sign"), paths, signatures),
@@ -31,6 +32,8 @@ steps = st.one_of(
 def do(index: Index, step: tuple) -> None:  # type: ignore[type-arg]
     if step[0] == "put":
         index.put(Entry(step[1], step[2], seq=step[3]), step[4])
+    elif step[0] == "files":
+        index.put_files([(Entry(path, FILE, seq=seq), signature) for path, seq, signature in step[1]])
     elif step[0] == "delete":
         index.delete(key_of(step[1]))
     elif step[0] == "revision":
@@ -76,6 +79,18 @@ def test_sums_follow_the_rows(history: list[tuple]) -> None:  # type: ignore[typ
     assert folders <= found.keys()
     kept = {key for key in found if key in folders or any(row.key.startswith(key + b"\0") for row in rows)}
     assert all(found[key] == 0 for key in found.keys() - kept), "of folders of which no row is left"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(steps, max_size=25))
+def test_files_put_together_are_as_if_each_were_put_by_itself(history: list[tuple]) -> None:  # type: ignore[type-arg]
+    together, one_by_one = Index(":memory:"), Index(":memory:")
+    for step in history:
+        do(together, step)
+        for each in [("put", path, FILE, *rest) for path, *rest in step[1]] if step[0] == "files" else [step]:
+            do(one_by_one, each)
+    known = [[(row.key, row.entry, row.signature) for row in index.rows()] for index in (together, one_by_one)]
+    assert known[0] == known[1] and len(together) == len(one_by_one)
 
 
 @settings(max_examples=100, deadline=None)

@@ -34,7 +34,7 @@ def test_calls_of_c_hashes_and_statements_are_counted(device: LocalDevice) -> No
         meter.stop()
     assert calls["tbx_folders_sum"]["count"] >= 1 and calls["tbx_listing_scan"]["bytes"] > 20 * 40
     assert calls["sha256"]["count"] >= 21 and calls["sha256"]["bytes"] >= 1_020_000
-    assert calls["sql insert entry"]["count"] == 22
+    assert calls["sql insert entry"]["count"] == 3  # a folder, twenty files together, one of many chunks
     assert all(row["seconds"] > 0 for row in calls.values())
 
 

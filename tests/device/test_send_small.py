@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 from toastbox.core import wire
+from toastbox.core.content import content_id, items, list_of
 from toastbox.core.entry import EMPTY_CONTENT, FILE, Entry
 from toastbox.device import folder as folder_module
 from toastbox.device.folder import Folder
-from toastbox.device.send import BATCH_ENTRIES, CHUNK_MAX, CHUNK_MIN, FileChanged, Proposal, Sender
+from toastbox.device.send import BATCH_ENTRIES, CHUNK_MAX, SMALL, FileChanged, Proposal, Sender
 from toastbox.native import scan
 
 WINDOW = 2 * CHUNK_MAX
@@ -90,16 +92,29 @@ def check(run: Run, contents: dict[str, bytes]) -> None:
     assert {os.fsdecode(path) for path in run.hub.entries} == set(contents)
     for name, content in contents.items():
         entry = run.hub.entries[os.fsencode(name)]
-        digest = hashlib.sha256(content).digest()
-        assert (entry.size, entry.content) == (len(content), digest)
-        assert content == b"" or run.hub.chunks[digest] == content
+        chunks = entry.chunks or list_of(entry)
+        assert (entry.size, entry.content) == (len(content), content_id(chunks, len(content)))
+        assert b"".join(run.hub.chunks[digest] for digest, _ in items(chunks)) == content
+        assert all(hashlib.sha256(run.hub.chunks[digest]).digest() == digest for digest, _ in items(chunks))
 
 
 def test_more_small_files_than_windows_hold_all_arrive(run: Run) -> None:
-    contents = {f"{n:04}": content_of(n, n * 97 % CHUNK_MIN) for n in range(200)}
+    contents = {f"{n:04}": random.Random(n).randbytes(n * 997 % (SMALL + 1)) for n in range(200)}
     run.send(run.write(contents))
     check(run, contents)
     assert sum(map(len, contents.values())) > 2 * WINDOW and run.failures == {}
+    assert {bool(entry.chunks) for entry in run.hub.entries.values()} == {False, True}
+
+
+def test_files_are_cut_as_if_each_were_read_by_itself(run: Run) -> None:
+    contents = {f"{n:04}": random.Random(n).randbytes(n * 1997 % (SMALL + 1)) for n in range(100)}
+    proposals = run.write(contents)
+    run.send(proposals)
+    together = {path: (entry.content, entry.chunks) for path, entry in run.hub.entries.items()}
+    for proposal in proposals:
+        run.sender.add_file(proposal, lambda each: True)
+    run.sender.finish()
+    assert together == {path: (entry.content, entry.chunks) for path, entry in run.hub.entries.items()}
 
 
 def test_commits_hold_no_more_entries_than_they_may(run: Run) -> None:
@@ -122,7 +137,7 @@ def test_what_changed_meanwhile_is_told_of_and_the_others_are_sent(run: Run, mon
     (run.root / "b").unlink()
     (run.root / "c").unlink()
     (run.root / "c").symlink_to("a")
-    (run.root / "d").write_bytes(bytes(CHUNK_MIN))  # no more a small one
+    (run.root / "d").write_bytes(bytes(SMALL + 1))  # no more a small one
     (run.root / "e").unlink()
     (run.root / "e").mkdir()
 

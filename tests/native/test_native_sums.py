@@ -10,7 +10,7 @@ import pytest
 
 from toastbox.native import posix, sums
 from toastbox.native.scan import FILE, FOLDER, LINK, OTHER
-from toastbox.native.sums import folder_sums, name_sum, signed
+from toastbox.native.sums import folder_sums, name_sum, name_sums, signed
 
 KEY = bytes(range(16))
 MASK = (1 << 64) - 1
@@ -160,3 +160,14 @@ def test_without_openat2_the_answer_is_the_same(tree: tuple[int, Path]) -> None:
 
     with mock.patch.object(sums, "lib", Older()), mock.patch.object(posix, "_NO_OPENAT2", ()):
         assert look(tree, paths, b"run") == plain
+
+
+def test_many_names_have_the_sums_that_each_has() -> None:
+    source = random.Random(1)
+    names = [source.randbytes(source.randrange(1, 40)).replace(b"\0", b"x") for _ in range(100)]
+    signatures = [(1, *(source.getrandbits(63) for _ in range(2)), *(source.getrandbits(62) for _ in range(2)))] * 50
+    signatures += [(128, 0, 0, -1, -(1 << 60))] * 50
+    assert name_sums(KEY, names, signatures) == [
+        name_sum(KEY, name, *signature) for name, signature in zip(names, signatures, strict=True)
+    ]
+    assert name_sums(KEY, [], []) == []

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from toastbox.core import wire
-from toastbox.core.entry import DELETED, Entry
+from toastbox.core.diff import Signature
+from toastbox.core.entry import DELETED, FILE, Entry
 from toastbox.core.names import key_of, parent_of
 from toastbox.device.dirty import Dirty
 from toastbox.device.folder import Folder
@@ -30,6 +31,7 @@ class Answers:
         self._report = report
         self._changed = changed
         self._unsettled = 0
+        self._files: list[tuple[Entry, Signature]] = []  # committed files, to be noted together
         self.in_full: set[bytes] = set()
         self.held_back = Dirty()
         self.begin()
@@ -37,6 +39,7 @@ class Answers:
     def begin(self) -> None:
         """Of another push."""
         self.again, self.behind = False, 0
+        self._files.clear()
 
     def note(self, proposals: list[Proposal]) -> None:
         """What the hub said of a batch."""
@@ -47,7 +50,9 @@ class Answers:
                     self._committed(proposal)
                     cursor += proposal.seq == cursor + 1  # our own entry need not be pulled
                 else:
+                    self._put_files()
                     self._refused(proposal)
+            self._put_files()
             self._index.set_meta("cursor", cursor)
         self._unsettled += len(proposals)
         if self._unsettled > (MOST_UNSETTLED if self._folder.is_flushing else MANY_UNSETTLED):
@@ -58,17 +63,29 @@ class Answers:
         self._unsettled = 0
 
     def _committed(self, proposal: Proposal) -> None:
-        entry = proposal.entry
+        entry, seen = proposal.entry, proposal.seen
         key = key_of(entry.path)
         self._index.unsettled.mark(key, proposal.seq, self._index.get)
         self.in_full.discard(entry.path)
-        if entry.kind == DELETED or proposal.seen is None:
+        if seen is not None:
+            entry.seq = proposal.seq
+        if seen is not None and entry.kind == FILE and not entry.chunks:
+            self._files.append((entry, seen.proof))
+            return
+        self._put_files()
+        if entry.kind == DELETED or seen is None:
             self._index.delete(key)
             self._report.count("deleted")
             return
-        entry.seq = proposal.seq
-        self._index.put(entry, proposal.seen.proof)
+        self._index.put(entry, seen.proof)
         self._report.count("sent")
+
+    def _put_files(self) -> None:
+        """In the order of the answers: what is a file now may be a folder, or gone, further on."""
+        if self._files:
+            self._index.put_files(self._files)
+            self._report.count("sent", len(self._files))
+            self._files.clear()
 
     def _refused(self, proposal: Proposal) -> None:
         path, status = proposal.entry.path, proposal.status

@@ -9,12 +9,13 @@ of one folder writes one sum.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from toastbox.core.diff import Signature
 from toastbox.core.entry import FOLDER
 from toastbox.core.names import children_range
-from toastbox.native.sums import name_sum, signed
+from toastbox.device.row import Row
+from toastbox.native.sums import name_sum, name_sums, signed
 
 SCHEMA = (
     "CREATE TABLE folder(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, sum INTEGER NOT NULL)",
@@ -23,6 +24,15 @@ SCHEMA = (
 UNPROVEN = 128  # in place of a kind
 MOST_WAITING = 256
 AT_ONCE = 256
+
+
+def _shown(kind: int, seq: int, signature: Signature) -> tuple[int, int, int, int, int]:
+    """What is hashed of a row besides the name."""
+    if seq > 0 and kind == FOLDER:
+        return kind, 0, 0, 0, 0
+    if seq > 0 and signature.inode:
+        return kind, signature.inode, signature.size, signature.mtime_ns, signature.ctime_ns
+    return UNPROVEN, 0, 0, 0, 0
 
 
 class FolderSums:
@@ -35,13 +45,18 @@ class FolderSums:
 
     def hash(self, key: bytes, kind: int, seq: int, signature: Signature) -> int:
         """What a row adds to the sum of its folder."""
-        name = key.rpartition(b"\0")[2]
-        if seq > 0 and kind == FOLDER:
-            return name_sum(self.key, name, kind, 0, 0, 0, 0)
-        if seq > 0 and signature.inode:
-            s = signature
-            return name_sum(self.key, name, kind, s.inode, s.size, s.mtime_ns, s.ctime_ns)
-        return name_sum(self.key, name, UNPROVEN, 0, 0, 0, 0)
+        return name_sum(self.key, key.rpartition(b"\0")[2], *_shown(kind, seq, signature))
+
+    def of(self, row: Row) -> int:
+        """The same of a row that is there."""
+        return self.hash(row.key, row.entry.kind, row.entry.seq, row.signature)
+
+    def add_rows(self, rows: Sequence[tuple[bytes, int, int, Signature]]) -> None:
+        """Add what new rows (key, kind, seq, signature) add to the sums of their folders."""
+        names = [key.rpartition(b"\0")[2] for key, *_ in rows]
+        hashes = name_sums(self.key, names, [_shown(kind, seq, signature) for _, kind, seq, signature in rows])
+        for (key, *_), value in zip(rows, hashes, strict=True):
+            self.add(key, value)
 
     def add(self, key: bytes, value: int) -> None:
         """Add to the sum of the folder that a path is in."""

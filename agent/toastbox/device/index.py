@@ -29,7 +29,7 @@ from toastbox.core.names import children_range, key_of
 from toastbox.device import folder_sums, unsettled
 from toastbox.device.folder_sums import FolderSums
 from toastbox.device.places import Places, changed_span
-from toastbox.device.row import COLUMNS, Row, prefix_of
+from toastbox.device.row import COLUMNS, INSERT, UPDATE, Row, prefix_of, values_of
 from toastbox.device.storage import storage_errors
 from toastbox.errors import WrongUse
 
@@ -52,14 +52,6 @@ CREATE TABLE held(key BLOB PRIMARY KEY, reason TEXT NOT NULL, record BLOB NOT NU
 """
 LOOKUP = 256  # chunks looked for by one query
 CHECKPOINT_PAGES = 2000  # of 4 KiB: a page changed often is written to its place once in so many
-INSERT = (
-    "INSERT INTO entry(kind, flags, seq, mtime_ns, size, content, inode, sig_size, sig_mtime, sig_ctime, prefix, key)"
-    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(key) DO NOTHING"
-)
-UPDATE = (
-    "UPDATE entry SET kind=?, flags=?, seq=?, mtime_ns=?, size=?, content=?, inode=?, sig_size=?, sig_mtime=?,"
-    " sig_ctime=?, prefix=? WHERE key=?"
-)
 
 
 class Index:
@@ -269,24 +261,38 @@ class Index:
         with self._together():
             self._put(key_of(entry.path), entry, signature)
 
+    def put_files(self, files: Sequence[tuple[Entry, Signature]]) -> None:
+        """As `put` of each, for files of at most one chunk."""
+        rows = [(key_of(entry.path), entry, signature) for entry, signature in files]
+        with self._together():
+            newest = self._db.execute("SELECT max(id) FROM entry").fetchone()[0] or 0
+            count = self._db.executemany(INSERT, [values_of(*row) for row in rows]).rowcount
+            self._rows += count
+            if count < len(rows):
+                new = {key for (key,) in self._db.execute("SELECT key FROM entry WHERE id > ?", (newest,))}
+                for row in rows:
+                    if row[0] not in new:
+                        self._change(*row)
+                    new.discard(row[0])
+            self._sums.add_rows([(key, entry.kind, entry.seq, signature) for key, entry, signature in rows])
+
     def _put(self, key: bytes, entry: Entry, signature: Signature) -> None:
-        prefix = prefix_of(entry.content) if entry.kind == FILE and entry.size else 0
-        values = (
-            entry.kind, entry.flags & 1, entry.seq, entry.mtime_ns, entry.size, entry.content,
-            signature.inode, signature.size, signature.mtime_ns, signature.ctime_ns, prefix, key,
-        )  # fmt: skip
-        done = self._db.execute(INSERT, values)
+        done = self._db.execute(INSERT, values_of(key, entry, signature))
         self._count_in(key, entry.kind, entry.seq, signature)
-        if done.rowcount:
-            self._rows += 1
-            if entry.kind == FOLDER:
-                self._add_folder(key)
-            if entry.chunks and done.lastrowid is not None:
-                self._replace_list(done.lastrowid, b"", entry)
+        if not done.rowcount:
+            self._change(key, entry, signature)
             return
+        self._rows += 1
+        if entry.kind == FOLDER:
+            self._add_folder(key)
+        if entry.chunks and done.lastrowid is not None:
+            self._replace_list(done.lastrowid, b"", entry)
+
+    def _change(self, key: bytes, entry: Entry, signature: Signature) -> None:
+        """Another version of a row that is there; the new one is counted in by the caller."""
         old = self.get(key)
         assert old is not None
-        self._db.execute(UPDATE, values)
+        self._db.execute(UPDATE, values_of(key, entry, signature))
         self._count_out(old)
         if entry.kind != old.entry.kind:
             self._sums.drop_folder(key)
@@ -384,20 +390,17 @@ class Index:
         self._sums.add(key, self._sums.hash(key, kind, seq, signature))
 
     def _count_out(self, row: Row) -> None:
-        self._sums.add(row.key, -self._hash(row))
-
-    def _hash(self, row: Row) -> int:
-        return self._sums.hash(row.key, row.entry.kind, row.entry.seq, row.signature)
+        self._sums.add(row.key, -self._sums.of(row))
 
     def _sum_all(self) -> None:
         """Make all sums anew from the rows."""
         self._sums.clear()
         for row in self.rows():
-            self._sums.add(row.key, self._hash(row))
+            self._sums.add(row.key, self._sums.of(row))
         self._sums.write()
 
     def _add_folder(self, key: bytes) -> None:
-        self._sums.add_folder(key, sum(self._hash(row) for row in self.children(key)))
+        self._sums.add_folder(key, sum(self._sums.of(row) for row in self.children(key)))
 
     def chunks_of(self, content: bytes) -> bytes:
         """The chunk list of a content id of several chunks, or b"" when it is not known."""

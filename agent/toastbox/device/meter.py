@@ -8,7 +8,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from toastbox.device.index import Index
 from toastbox.native import calls
@@ -69,21 +69,22 @@ class CountedDatabase:
     def __init__(self, real: Any, tally: Tally) -> None:
         self._real = real
         self._tally = tally
-        self._known: dict[str, Callable[..., Any]] = {}
+        self._known: dict[tuple[str, str], Callable[..., Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     def execute(self, sql: str, *values: Any) -> Any:
-        return self._counted(sql, self._real.execute)(sql, *values)
+        return self._counted(sql, "execute")(sql, *values)
 
     def executemany(self, sql: str, *values: Any) -> Any:
-        return self._counted(sql, self._real.executemany)(sql, *values)
+        """One statement in the figures, however many rows it is done for."""
+        return self._counted(sql, "executemany")(sql, *values)
 
-    def _counted(self, sql: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        if sql not in self._known and len(self._known) < MOST_STATEMENTS:
-            self._known[sql] = self._tally.timed(f"sql {summary(sql)}", call)
-        return self._known.get(sql) or call
+    def _counted(self, sql: str, how: str) -> Callable[..., Any]:
+        if (sql, how) not in self._known and len(self._known) < MOST_STATEMENTS:
+            self._known[sql, how] = self._tally.timed(f"sql {summary(sql)}", getattr(self._real, how))
+        return self._known.get((sql, how)) or cast("Callable[..., Any]", getattr(self._real, how))
 
 
 def summary(sql: str) -> str:

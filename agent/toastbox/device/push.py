@@ -22,7 +22,7 @@ from toastbox.device.reading import Reader, fail_on_io
 from toastbox.device.report import Report
 from toastbox.device.row import UNSEEN, Row
 from toastbox.device.seen import OTHER, Seen, freshness_ns
-from toastbox.device.send import CHUNK_MAX, CHUNK_MIN, FileChanged, Proposal, Sender
+from toastbox.device.send import CHUNK_MAX, SMALL, FileChanged, Proposal, Sender
 from toastbox.errors import SafetyRefused
 from toastbox.native.sums import Sum
 
@@ -31,7 +31,6 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL)  # its owner was at it
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
 LARGE = 2 * CHUNK_MAX  # may be read in more than one piece: one too fresh to be trusted is waited for, or it is torn
-SMALL = CHUNK_MIN  # files below it are read many at a time
 MANY_SMALL = 64
 MANY_RACY = 1_000
 
@@ -258,7 +257,7 @@ class Pusher:
                 self._add(proposal)
         elif seen.kind == LINK:
             self._propose_link(proposal, seen)
-        elif seen.size < SMALL:
+        elif seen.size <= SMALL:
             self._collect(proposal)
         elif not self._propose_rename(proposal, seen):
             self._propose_file(proposal, seen)

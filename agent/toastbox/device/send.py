@@ -29,8 +29,8 @@ from typing import Protocol
 from toastbox.core import wire
 from toastbox.core.ahead import MAX_ITEMS, Run, encode_run, token_of
 from toastbox.core.bundle import chunk_head
-from toastbox.core.content import ITEM_SIZE, content_id
-from toastbox.core.entry import EMPTY_CONTENT, FILE, Entry
+from toastbox.core.content import ITEM_SIZE, chunk_item, content_id
+from toastbox.core.entry import FILE, Entry
 from toastbox.core.errors import WireError
 from toastbox.core.splice import make_splice
 from toastbox.device.folder import Folder
@@ -49,6 +49,7 @@ ALL_NEW = 5  # windows in a row, after which the next is not asked for either
 AHEAD_BYTES = 16 << 20  # size from which a file's chunks are told of before it is committed
 RUN_BYTES = 4 << 20  # told of at a time, or more
 CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX = 16 << 10, 64 << 10, 256 << 10
+SMALL = CHUNK_AVERAGE  # files up to it are read many at a time
 
 
 class FileChanged(Exception):
@@ -177,8 +178,8 @@ class Sender:
             self.add(proposal)
 
     def add_small(self, proposals: list[Proposal], wanted: Wanted, failed: Failed) -> None:
-        """The same for files of one folder, smaller than a chunk when they were seen. failed(proposal, error): of those
-        that cannot be read.
+        """The same for files of one folder of at most SMALL bytes when they were seen. failed(proposal, error): of
+        those that cannot be read.
         """
         done = 0
         while done < len(proposals):
@@ -186,17 +187,17 @@ class Sender:
             self._turn_when_full()
 
     def _take_some(self, proposals: list[Proposal], wanted: Wanted, failed: Failed) -> int:
-        """As many as fit in the window, by one call, and nothing to be cut; how many that were."""
-        if self._window.room < CHUNK_MIN:
+        """As many as fit in the window, by one call; how many that were."""
+        if self._window.room < SMALL:
             self._turn()
         window = self._window
         start = window.used
         few = proposals[: BATCH_ENTRIES - len(window.proposals)]
-        found = self._folder.take_files([each.entry.path for each in few], window.buffer[start:], CHUNK_MIN)
+        found = self._folder.take_files([each.entry.path for each in few], window.buffer[start:], SMALL)
         for proposal, (size, seen, error) in zip(few, found, strict=False):
             if error:
                 failed(proposal, OSError(error, os.strerror(error)))
-            elif seen is None or seen.kind != FILE or seen.size != size or size == CHUNK_MIN:
+            elif seen is None or seen.kind != FILE or seen.size != size:
                 failed(proposal, FileChanged())
             else:
                 self._take_one(window, start, proposal, seen, wanted)
@@ -205,19 +206,37 @@ class Sender:
 
     def _take_one(self, window: Window, start: int, proposal: Proposal, seen: Seen, wanted: Wanted) -> None:
         """A file that is in the window from start on; the next one may take its place if it is not wanted."""
-        size, digest = seen.size, EMPTY_CONTENT
-        if size:
+        size = seen.size
+        if 0 < size < CHUNK_MIN:
             digest = hashlib.sha256(window.buffer[start : start + size]).digest()
+            parts, chunks = [(digest, start, start + size)], b""
+        else:
+            parts = self._parts_of(window, start, size)
+            chunks = b"".join([chunk_item(digest, end - begin) for digest, begin, end in parts])
+            digest = content_id(chunks, size)
         entry = proposal.entry
         entry.flags, entry.size, entry.mtime_ns, entry.content = seen.flags, size, seen.mtime_ns, digest
+        entry.chunks = chunks if len(parts) > 1 else b""
         proposal.seen = seen
         if not wanted(proposal):
             return
-        if size and (not proposal.base_chunks or Places(proposal.base_chunks).find(digest) is None):
-            window.parts.append((digest, start, start + size))
+        if proposal.base_chunks:
+            known = Places(proposal.base_chunks)
+            parts = [part for part in parts if known.find(part[0]) is None]
+        window.parts += parts
         window.used = start + size
         window.proposals.append(proposal)
+        window.listed += len(entry.chunks)
         window.named += len(entry.path)
+
+    def _parts_of(self, window: Window, start: int, size: int) -> list[tuple[bytes, int, int]]:
+        """The chunks of a file that is whole in the window."""
+        self._chunker.reset()
+        ends = [start + end for end in self._chunker.cuts(window.buffer[start : start + size])]
+        if size and (not ends or ends[-1] < start + size):
+            ends.append(start + size)
+        spans = zip([start, *ends], ends, strict=False)
+        return [(hashlib.sha256(window.buffer[begin:end]).digest(), begin, end) for begin, end in spans]
 
     def _read_whole(self, descriptor: int, proposal: Proposal) -> None:
         before = self._folder.fstat(descriptor, proposal.entry.path)

@@ -2,12 +2,18 @@
 
 import errno
 import os
+import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from toastbox._native import ffi, lib
 from toastbox.native.posix import open_beneath
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+
+_SIGNATURE = struct.Struct("=QQQqq")  # tbx_signature
+if _SIGNATURE.size != ffi.sizeof("tbx_signature"):
+    raise ImportError("C and toastbox.native.sums disagree: rebuild the extension")
 
 
 class Sum(NamedTuple):
@@ -26,6 +32,14 @@ def name_sum(key: bytes, name: bytes, kind: int, inode: int, size: int, mtime_ns
     """The hash of one name; those of a folder's names add up to its sum."""
     signature = ffi.new("tbx_signature *", (kind, inode, size, mtime_ns, ctime_ns))
     return int(lib.tbx_sum_name(key, signature, name, len(name)))
+
+
+def name_sums(key: bytes, names: Sequence[bytes], signatures: Sequence[tuple[int, int, int, int, int]]) -> list[int]:
+    """The same of many names. signatures: kind, inode, size, mtime_ns, ctime_ns of each."""
+    out = ffi.new("uint64_t[]", len(names))
+    packed = ffi.from_buffer("tbx_signature[]", b"".join([_SIGNATURE.pack(*each) for each in signatures]))
+    lib.tbx_sum_names(out, len(names), key, packed, b"\0".join(names))
+    return list(ffi.unpack(out, len(names)))
 
 
 def signed(total: int) -> int:
