@@ -186,7 +186,7 @@ class Channel:
         for name, value in headers.items():
             connection.putheader(name, value)
         if parts or method in ("POST", "PUT"):
-            connection.putheader("Content-Length", str(sum(memoryview(part).nbytes for part in parts)))
+            connection.putheader("Content-Length", str(sum(map(len, parts))))
         connection.endheaders()
         try:
             self._send(connection, parts)
@@ -299,6 +299,11 @@ def gather(parts: Sequence[Buffer], window: memoryview) -> Iterator[memoryview]:
     """
     filled = 0
     for part in parts:
+        size = len(part)
+        if filled + size < len(window):
+            window[filled : filled + size] = part
+            filled += size
+            continue
         rest = memoryview(part).cast("B")
         while rest:
             count = min(len(rest), len(window) - filled)

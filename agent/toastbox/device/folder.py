@@ -167,7 +167,7 @@ class Folder:
         """A record of a listing; None: our own state."""
         if not before and r.name == STATE_NAME:
             return None
-        return self._seen(before + r.name, r)
+        return self._own(seen_of(before + r.name, r))
 
     def _list(self, path: bytes, after: bytes) -> Listing:
         """As many names of a folder as the arena holds, those behind `after`."""
@@ -200,20 +200,21 @@ class Folder:
         parent, leaf = self._parent(path)
         return os.readlink(leaf, dir_fd=parent)
 
-    def take_files(self, paths: Sequence[bytes], buffer: memoryview, most: int) -> list[tuple[int, Seen | None, int]]:
+    def take_files(self, looked: Sequence[Seen], buffer: memoryview, most: int) -> list[tuple[int, Seen | None, int]]:
         """Read files of one folder, one behind the other into a buffer, of each at most `most` bytes.
 
         (bytes, how it looked before and after or None where these differ, errno) of each, or of the first ones if the
         buffer has less than `most` bytes left for the rest.
         """
-        cut = len(parent_of(paths[0])) + 1 if b"/" in paths[0] else 0
         try:
-            parent, _ = self._parent(paths[0])
+            parent, leaf = self._parent(looked[0].path)
         except OSError as error:
-            return [(0, None, error.errno or errno.EIO)] * len(paths)
+            return [(0, None, error.errno or errno.EIO)] * len(looked)
+        cut = len(looked[0].path) - len(leaf)
+        found = take_files(parent, [seen.path[cut:] for seen in looked], buffer, most)
         return [
-            (taken.size, self._seen(path, taken.seen) if taken.seen else None, taken.error)
-            for path, taken in zip(paths, take_files(parent, [p[cut:] for p in paths], buffer, most), strict=False)
+            (size, r and (seen if seen.shows(r) else self._seen(seen.path, r)), error)
+            for seen, (size, r, error) in zip(looked, found, strict=False)
         ]
 
     # --- reading and writing by descriptor (methods, so that a simulated folder can stand in)

@@ -53,14 +53,20 @@ class FolderSums:
 
     def add_rows(self, rows: Sequence[tuple[bytes, int, int, Signature]]) -> None:
         """Add what new rows (key, kind, seq, signature) add to the sums of their folders."""
-        names = [key.rpartition(b"\0")[2] for key, *_ in rows]
-        hashes = name_sums(self.key, names, [_shown(kind, seq, signature) for _, kind, seq, signature in rows])
-        for (key, *_), value in zip(rows, hashes, strict=True):
-            self.add(key, value)
+        places = [key.rpartition(b"\0") for key, *_ in rows]
+        shown = [_shown(kind, seq, signature) for _, kind, seq, signature in rows]
+        hashes = name_sums(self.key, [name for *_, name in places], shown)
+        totals: dict[bytes, int] = {}
+        for (folder, _, _), value in zip(places, hashes, strict=True):
+            totals[folder] = totals.get(folder, 0) + value
+        for folder, total in totals.items():
+            self._add_to(folder, total)
 
     def add(self, key: bytes, value: int) -> None:
         """Add to the sum of the folder that a path is in."""
-        folder = key.rpartition(b"\0")[0]
+        self._add_to(key.rpartition(b"\0")[0], value)
+
+    def _add_to(self, folder: bytes, value: int) -> None:
         self._waiting[folder] = self._waiting.get(folder, 0) + value
         if len(self._waiting) > MOST_WAITING:
             self.write()

@@ -199,7 +199,7 @@ class Pusher:
         if self._hidden is not None and key.startswith(self._hidden):
             return
         self._hidden = None
-        path = path_of(key)
+        path = seen.path if seen is not None else path_of(key)
         self._seen_any = self._seen_any or seen is not None
         reason = self._why_not(path, seen)
         if reason is not None:

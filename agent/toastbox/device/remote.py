@@ -111,7 +111,7 @@ class HubClient:
 
     def upload(self, parts: Sequence[Buffer], total: int) -> int:
         """total: checked against the parts (heads and data in turn), as a bundle has no end mark but HTTP's."""
-        found = sum(memoryview(part).nbytes for part in parts)
+        found = sum(map(len, parts))
         if found != total:
             raise ValueError(f"a bundle of {found} bytes was announced as {total}")
         began, packed = time.monotonic(), self._packs()

@@ -74,6 +74,19 @@ class Seen:
             return self.signature
         return Signature(0, self.size, self.mtime_ns, 0)
 
+    def shows(self, r: Record) -> bool:
+        """Whether a later look showed the same to the last bit."""
+        _, _, mode, size, mtime_ns, ctime_ns, inode, device = r
+        return (
+            self.ctime_ns == ctime_ns
+            and self.inode == inode
+            and self.size == size
+            and self.mtime_ns == mtime_ns
+            and self.mode == mode & 0o7777
+            and self.kind == KINDS.get(mode & 0o170000)
+            and self.device == device
+        )
+
     def same_file(self, other: "Seen") -> bool:
         """Same inode, unchanged but for its name: a rename alters the ctime."""
         return (self.inode, self.size, self.mtime_ns, self.kind, self.flags) == (
@@ -87,7 +100,8 @@ class Seen:
 
 def seen_of(path: bytes, r: Record) -> Seen:
     """A path by the record of it."""
-    return Seen(path, r.mode, r.size, r.mtime_ns, r.ctime_ns, r.inode, r.device)
+    _, _, mode, size, mtime_ns, ctime_ns, inode, device = r
+    return Seen(path, mode, size, mtime_ns, ctime_ns, inode, device)
 
 
 def unreadable(path: bytes, error: OSError) -> Seen:

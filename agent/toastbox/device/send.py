@@ -178,8 +178,8 @@ class Sender:
             self.add(proposal)
 
     def add_small(self, proposals: list[Proposal], wanted: Wanted, failed: Failed) -> None:
-        """The same for files of one folder of at most SMALL bytes when they were seen. failed(proposal, error): of
-        those that cannot be read.
+        """The same for files of one folder that were all seen, of at most SMALL bytes then. failed(proposal, error):
+        of those that cannot be read.
         """
         done = 0
         while done < len(proposals):
@@ -193,7 +193,8 @@ class Sender:
         window = self._window
         start = window.used
         few = proposals[: BATCH_ENTRIES - len(window.proposals)]
-        found = self._folder.take_files([each.entry.path for each in few], window.buffer[start:], SMALL)
+        looked = [each.seen for each in few if each.seen is not None]
+        found = self._folder.take_files(looked, window.buffer[start:], SMALL)
         for proposal, (size, seen, error) in zip(few, found, strict=False):
             if error:
                 failed(proposal, OSError(error, os.strerror(error)))

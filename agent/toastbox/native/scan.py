@@ -97,26 +97,12 @@ def take_files(fd: int, names: Sequence[bytes], buffer: memoryview, most: int) -
     raw = ffi.new("tbx_taken[]", len(names))
     with ffi.from_buffer("uint8_t[]", buffer, require_writable=True) as room:
         done = lib.tbx_files_take(raw, len(names), fd, b"\0".join(names), room, len(room), most)
-    found = _TAKEN.iter_unpack(ffi.buffer(raw, done * _TAKEN.size))
-    return [_taken(name, *fields) for name, fields in zip(names, found, strict=False)]
-
-
-def _taken(
-    name: bytes,
-    size: int,
-    mtime_ns: int,
-    ctime_ns: int,
-    inode: int,
-    device: int,
-    mode: int,
-    _: int,
-    kind: int,
-    got: int,
-    error: int,
-    changed: int,
-) -> Taken:
-    good = not changed and not error
-    return Taken(got, Record(name, kind, mode, size, mtime_ns, ctime_ns, inode, device) if good else None, error)
+    found = zip(names, _TAKEN.iter_unpack(ffi.buffer(raw, done * _TAKEN.size)), strict=False)
+    taken = []
+    for name, (size, mtime, ctime, inode, device, mode, _, kind, got, error, changed) in found:
+        seen = None if changed or error else Record(name, kind, mode, size, mtime, ctime, inode, device)
+        taken.append(Taken(got, seen, error))
+    return taken
 
 
 def _record(name: bytes, raw: Any) -> Record:
@@ -149,8 +135,12 @@ class Listing:
         return Record(name, kind, mode, size, mtime, ctime, inode, device)
 
     def __iter__(self) -> Iterator[Record]:
-        for index in range(len(self._offsets)):
-            yield self[index]
+        records, unpack, head = self._records, _RECORD.unpack_from, _RECORD.size
+        for offset in self._offsets:
+            size, mtime, ctime, inode, device, mode, name_size, kind = unpack(records, offset)
+            start = offset + head
+            name = bytes(records[start : start + name_size])
+            yield Record(name, kind, mode, size, mtime, ctime, inode, device)
 
     def release(self) -> None:
         """Gives the memory back; the listing is empty from then on. A second call does nothing."""
