@@ -316,6 +316,26 @@ def test_failed_sync_takes_back_what_was_published(store: PackStore, monkeypatch
     assert loaded(store, [flushed, doubtful]) == [flushed, doubtful]
 
 
+def test_rollback_still_owes_the_sync_of_packs_that_were_left_full(
+    store: PackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Published, not flushed, and then another group fails: a commit that names these chunks must find them on disk."""
+    store.store(FOLDER, named(*random_chunks(30)))
+    store.publish()
+    store.store(FOLDER, named(*random_chunks(30)))
+    store.rollback()
+    synced, real = [], os.fdatasync
+
+    def note(fd: int) -> None:
+        real(fd)
+        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    store.flush()
+    assert sorted(synced) == sorted(path.name for path in tmp_path.glob("*.pack"))
+    assert len(synced) > 2
+
+
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of what the store has hashed, one after the other."""

@@ -99,14 +99,21 @@ class PackTail:
         self._folder = folder
         self._limit = pack_bytes
         self._fd = -1
-        self._unsynced: list[int] = []  # full packs left behind since the last sync
+        self._unsynced: dict[int, int] = {}  # descriptors of full packs left behind since the last sync, by number
         self._dirty = 0  # bytes written since the disk was last asked to begin
         self.number = 0
         self.offset = 0
 
     def open(self, number: int, offset: int) -> None:
-        """Go on at offset of pack number, cutting what follows; number 0: no pack yet."""
+        """Go on at offset of pack number, cutting what follows; number 0: no pack yet.
+
+        Full packs before it that were not synced yet still have to be.
+        """
+        unsynced = {pack: fd for pack, fd in self._unsynced.items() if pack < number}
+        for pack in unsynced:
+            del self._unsynced[pack]
         self.close()
+        self._unsynced = unsynced
         for extra in pack_numbers(self._folder):
             if extra > number:
                 os.unlink(pack_path(self._folder, extra))
@@ -133,14 +140,14 @@ class PackTail:
 
     def sync(self) -> None:
         """fdatasync all packs written since the last sync. Raises OSError."""
-        while self._unsynced:
-            os.fdatasync(self._unsynced[-1])
-            os.close(self._unsynced.pop())
+        for number, fd in list(self._unsynced.items()):
+            os.fdatasync(fd)
+            os.close(self._unsynced.pop(number))
         if self._fd >= 0:
             os.fdatasync(self._fd)
 
     def close(self) -> None:
-        for fd in (*self._unsynced, self._fd):
+        for fd in (*self._unsynced.values(), self._fd):
             if fd >= 0:
                 os.close(fd)
         self._unsynced.clear()
@@ -164,7 +171,7 @@ class PackTail:
 
     def _next_pack(self) -> None:
         if self._fd >= 0:
-            self._unsynced.append(self._fd)
+            self._unsynced[self.number] = self._fd
             self._fd = -1
         number = self.number + 1
         path = pack_path(self._folder, number)
