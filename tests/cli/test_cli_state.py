@@ -47,6 +47,19 @@ def test_joined_folder_gives_back_its_credentials(joined: Path) -> None:
         assert store.credentials() == CREDENTIALS
 
 
+@pytest.mark.parametrize("text", ["", "{", '{"url": 1}', "\0" * 400])
+def test_damaged_credentials_do_not_keep_a_folder_from_being_joined_again(joined: Path, text: str) -> None:
+    """The index goes: nobody knows what folder it was of."""
+    (joined / ".toastbox/credentials.json").write_text(text)
+    (joined / ".toastbox/index.db").touch()
+    with Store.create(joined) as store:
+        with pytest.raises(WrongUse, match="--again"):
+            store.credentials()
+        store.accept(CREDENTIALS)
+        assert store.credentials() == CREDENTIALS
+    assert not (joined / ".toastbox/index.db").exists()
+
+
 def test_only_the_owner_may_read_the_state(joined: Path) -> None:
     assert mode(joined / ".toastbox") == 0o700
     for name in ("credentials.json", "root.json", "config.toml"):
@@ -121,7 +134,7 @@ def test_writing_replaces_a_link_and_not_what_it_points_to(joined: Path, tmp_pat
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"url": 1}', "\x00"])
 def test_damaged_credentials_are_wrong_use(text: str, joined: Path) -> None:
     (joined / ".toastbox" / "credentials.json").write_text(text)
-    with Store.open(joined) as store, pytest.raises(WrongUse, match="join again"):
+    with Store.open(joined) as store, pytest.raises(WrongUse, match="--again"):
         store.credentials()
 
 

@@ -88,7 +88,7 @@ class Credentials:
             if not isinstance(kept.device, int) or len(bytes.fromhex(kept.key)) != 32:
                 raise ValueError("bad device number or key")
         except (ValueError, KeyError, TypeError) as error:
-            raise WrongUse(f"the stored pairing is damaged ({error}): join again") from error
+            raise WrongUse(f"the stored pairing is damaged ({error}): 'toastbox join --again' mends it") from error
         return kept
 
 

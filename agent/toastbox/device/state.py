@@ -133,7 +133,9 @@ class Store:
 
         what is here is then compared and merged, never taken for deleted. So it does where none is known any more.
         """
-        before = self.credentials() if self.joined() else None
+        before = None
+        with suppress(WrongUse):
+            before = self.credentials() if self.joined() else None
         if before is None or (before.folder, before.ca) != (credentials.folder, credentials.ca):
             self.forget_index()
         self._write(CREDENTIALS, credentials.to_json())
