@@ -299,7 +299,10 @@ def _read_file(path: Path) -> str:
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise ValueError(f"longer than {MAX_FILE} bytes: it is no settings file")
-    return data.decode()
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not text: mend it, or remove it for the defaults") from None
 
 
 def _document(text: str) -> dict[str, Any]:

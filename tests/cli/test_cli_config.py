@@ -139,7 +139,7 @@ def test_file_that_is_no_settings_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="it is no settings file"):
         config.load_hub(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(WrongUse, match=r"config\.toml: "):
+    with pytest.raises(WrongUse, match=r"config\.toml: it is not text: mend it, or remove it"):
         config.load_hub(path)
 
 

@@ -132,6 +132,7 @@ def test_folder_that_was_not_joined_is_exit_code_3(
         (errors.EpochChanged(7), 1, "journal was restored"),
         (OSError(28, "No space left on device", "/x"), 1, "/x: No space left on device"),
         (PermissionError(13, "Permission denied", b"/\xff"), 1, "Permission denied"),
+        (IsADirectoryError(21, "Is a directory", 5), 1, "Is a directory"),
         (KeyError("bug"), 1, "KeyError: 'bug' (this is a bug"),
         (errors.WrongUse("two\nlines \x1b[31mred"), 2, r"two\nlines \x1b[31mred"),
     ],

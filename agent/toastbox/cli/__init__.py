@@ -75,7 +75,7 @@ def report(error: Exception) -> int:
 def translated(error: Exception) -> ToastboxError:
     """An error nobody has named yet, as one of ours."""
     if isinstance(error, OSError):
-        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         kind = DeviceFull if error.errno in NO_ROOM else DeviceFailing
         return kind(f"{where}{error.strerror or error}")
     kind_name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
