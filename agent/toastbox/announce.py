@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from toastbox.addresses import AddressWatch, Own, announced, multicast_interfaces, nearest, own_addresses
 from toastbox.neighbours import (
+    HUB,
     MAX_SERVICES,
     SERVICE_TYPE,
     Found,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 RESOLVERS = 8
 RESOLVE_TIMEOUT_MS = 3000
 CLOSE_TIMEOUT_S = 1.0
+FIND_S = 5.0
 
 OnFound = Callable[[Found], None]
 
@@ -250,6 +252,15 @@ def discover(timeout_s: float, enough: Callable[[Found], bool] = lambda found: F
     OSError: the network cannot be asked at all.
     """
     return asyncio.run(_discover(timeout_s, enough))
+
+
+def find_hub(identity: str, timeout_s: float = FIND_S) -> list[Found]:
+    """Where the hub with this id (neighbours.hub_id) says it is; empty: nowhere. Raises OSError as discover does."""
+
+    def is_it(found: Found) -> bool:
+        return found.role == HUB and found.id == identity
+
+    return list(filter(is_it, discover(timeout_s, enough=is_it)))
 
 
 async def _discover(timeout_s: float, enough: Callable[[Found], bool]) -> list[Found]:

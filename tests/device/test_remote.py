@@ -17,7 +17,7 @@ from scripted import Connection, ScriptedServer, answering
 from toastbox.device.channel import Channel
 from toastbox.device.remote import HubClient, open_channel
 from toastbox.device.tls import Pin
-from toastbox.device.whereabouts import MOST, Whereabouts
+from toastbox.device.whereabouts import MOST, Place, Whereabouts
 from toastbox.errors import AccessDenied, EpochChanged, HostilePeer, HubRefused, HubUnreachable, WrongUse
 from town import PATIENCE
 
@@ -173,14 +173,32 @@ def test_hub_that_moved_is_found_where_it_is_announced() -> None:
         assert where.found(("127.0.0.1", new.port)) and where.found(("127.0.0.1", liar.port))
         assert not where.found(("127.0.0.1", new.port)), "announced again"
         assert hub.missing(bytes(32)) == b"\1"
-        assert liar.requests == [] and where.places(("old", 1))[0] == ("127.0.0.1", new.port)
+        assert liar.requests == [] and next(where.places(("old", 1))) == ("127.0.0.1", new.port)
+
+
+def test_hub_is_looked_for_once_when_it_is_nowhere_it_was_known_to_be() -> None:
+    looked = []
+    with ScriptedServer(answering(b"\1")) as new:
+
+        def look() -> list[Place]:
+            looked.append(1)
+            return [("127.0.0.1", new.port)]
+
+        where = Whereabouts(look)
+        with ScriptedServer(answering(b"\1")) as old:
+            client(old, where=where).missing(bytes(32))
+            assert not looked, "it was where it was paired"
+        assert client(old, where=where).missing(bytes(32)) == b"\1"
+    with pytest.raises(HubUnreachable):
+        client(old, where=where).missing(bytes(32))
+    assert looked == [1]
 
 
 def test_announcements_of_hubs_are_bounded() -> None:
     where = Whereabouts()
     for port in range(1, 1000):
         where.found(("liar", port))
-    assert len(where.places(("paired", 8269))) <= MOST + 1
+    assert len(list(where.places(("paired", 8269)))) <= MOST + 1
 
 
 def test_other_certificate_gets_not_one_byte():

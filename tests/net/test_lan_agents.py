@@ -75,3 +75,23 @@ def test_devices_find_the_hub_by_its_code_and_fetch_from_each_other(lan, start, 
         assert (folders[two] / path.name).read_bytes() == path.read_bytes()
     lent, borrowed = status(one, folders[one])["lan"], status(two, folders[two])["lan"]
     assert lent["served_chunks"] >= borrowed["fetched_chunks"] >= 40
+
+
+def test_commands_find_a_hub_that_has_another_address(lan, start, tmp_path):
+    """Without an agent that listens: sync, log and a dry run look for it, unless the settings want no LAN."""
+    before, after, device = (lan.host() for _ in range(3))
+    hub = start(before, "hub", "--data", tmp_path / "hub", "--listen", "*:4433")
+    hub.stdout.readline()
+    folder = tmp_path / "folder"
+    do(device, "join", do(before, "invite", "--data", tmp_path / "hub").strip(), folder)
+    hub.terminate()
+    hub.communicate(timeout=10)
+    start(after, "hub", "--data", tmp_path / "hub", "--listen", "*:4433").stdout.readline()
+    (folder / "file").write_text("content")
+    assert "file" in do(device, "sync", folder, "--dry-run")
+    do(device, "sync", folder)
+    assert "file" in do(device, "log", folder)
+    (folder / ".toastbox/config.toml").write_text("announce = false")
+    done = subprocess.run(command(device, "sync", folder), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "does not answer" in done.stderr

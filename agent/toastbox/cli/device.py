@@ -20,11 +20,10 @@ from toastbox.output import Progress, printable, say, warn
 if TYPE_CHECKING:
     from toastbox.device.interfaces import Credentials
     from toastbox.device.preview import Preview
-    from toastbox.neighbours import Found
+    from toastbox.device.whereabouts import Whereabouts
 
 MAX_NAME = 64
 MAX_CODE = 256
-FIND_S = 5.0
 BUDGET = ("arena", "sqlite_cache", "window")
 
 
@@ -78,15 +77,11 @@ def fingerprint_of(code: str) -> bytes:
 
 def find_hub(fingerprint: bytes) -> str:
     """URL of the hub on the LAN that has this fingerprint. WrongUse: none is found."""
-    from toastbox.announce import discover
-    from toastbox.neighbours import HUB
-
-    def is_it(found: "Found") -> bool:
-        return found.role == HUB and found.id == fingerprint.hex()
+    from toastbox import announce
 
     with Progress() as progress:
         progress.show("looking for the hub on the LAN")
-        for found in filter(is_it, discover(FIND_S, enough=is_it)):
+        for found in announce.find_hub(fingerprint.hex()):
             return found.url
     raise WrongUse("the hub of this code is not found on the LAN: name it with --hub https://HOST:PORT")
 
@@ -161,8 +156,9 @@ def _alone(store: Store, options: argparse.Namespace) -> dict[str, Any]:
     """Status after a sync in this process."""
     from toastbox.device.once import sync_once
 
+    settings = settings_of(store, budget=budget_of(options))
     with store.locked(), store.healing(), Progress() as progress:
-        return sync_once(store, settings_of(store, budget=budget_of(options)), options.accept_deletes, progress.show)
+        return sync_once(store, settings, options.accept_deletes, progress.show, where_of(store, settings))
 
 
 def conclude(status: dict[str, Any], folder: Path) -> int:
@@ -185,6 +181,24 @@ def conclude(status: dict[str, Any], folder: Path) -> int:
     return 0
 
 
+def where_of(store: Store, settings: AgentSettings) -> "Whereabouts":
+    """Where the hub may be: a hub that has moved is looked for on the LAN, unless the settings want no LAN."""
+    from toastbox.device.tls import certificate_bytes
+    from toastbox.device.whereabouts import Place, Whereabouts
+    from toastbox.neighbours import hub_id
+
+    identity = hub_id(certificate_bytes(store.credentials().ca))
+
+    def look() -> list[Place]:
+        from toastbox.announce import find_hub
+
+        with suppress(OSError):  # no network to ask: that the hub does not answer says enough
+            return [(found.address, found.port) for found in find_hub(identity)]
+        return []
+
+    return Whereabouts(look if settings.announce else None)
+
+
 def paused(folder: Path) -> ToastboxError:
     return ToastboxError(f"the folder is paused: end that with 'toastbox resume {folder}'")
 
@@ -193,7 +207,8 @@ def preview(store: Store, options: argparse.Namespace) -> int:
     """Print what a sync would do."""
     from toastbox.device.once import preview_once
 
-    preview_once(store, settings_of(store, budget=budget_of(options)), show_preview)
+    settings = settings_of(store, budget=budget_of(options))
+    preview_once(store, settings, show_preview, where_of(store, settings))
     return 0
 
 

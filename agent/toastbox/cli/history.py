@@ -78,10 +78,11 @@ def _history(options: argparse.Namespace, place: Path) -> Iterator[History]:
         return
     if options.folder:
         raise WrongUse("--folder names a folder of a hub: give --data too")
+    from toastbox.cli.device import settings_of, where_of
     from toastbox.device.remote import HubClient
 
     with _store_above(place) as store:
-        client = HubClient(store.credentials())
+        client = HubClient(store.credentials(), where=where_of(store, settings_of(store)))
         try:
             yield client
         finally:

@@ -13,6 +13,7 @@ from toastbox.device.parts import LEAST_WINDOW, Parts
 from toastbox.device.preview import Preview
 from toastbox.device.reading import Reader
 from toastbox.device.state import Store
+from toastbox.device.whereabouts import Whereabouts
 from toastbox.device.worker import CONFIRM_AFTER_S
 
 SHOW_EVERY_S = 0.1
@@ -20,13 +21,13 @@ MOST_CYCLES = 8  # someone who writes all the time is not waited for
 
 
 def sync_once(
-    store: Store, settings: AgentSettings, accept_deletes: bool, show: Callable[[str], None]
+    store: Store, settings: AgentSettings, accept_deletes: bool, show: Callable[[str], None], where: Whereabouts
 ) -> dict[str, Any]:
     """Sync; what the report tells then. show: takes a line of progress, ten times a second.
 
     Raises what the engine raises.
     """
-    parts = Parts(store, settings)
+    parts = Parts(store, settings, where=where)
     try:
         with ThreadPoolExecutor(1) as thread:
             work = thread.submit(_sync, parts, accept_deletes or settings.accept_deletes)
@@ -66,9 +67,9 @@ def _cycle(engine: Engine, parts: Parts, accept_deletes: bool) -> bool:
     return engine.in_step and not engine.unconfirmed
 
 
-def preview_once(store: Store, settings: AgentSettings, show: Callable[[Preview], None]) -> None:
+def preview_once(store: Store, settings: AgentSettings, show: Callable[[Preview], None], where: Whereabouts) -> None:
     """Show what a sync would do. show: takes the steps out of the preview while everything is open."""
-    parts = Parts(store, settings)
+    parts = Parts(store, settings, where=where)
     try:
         reader = Reader(parts.folder, memoryview(bytearray(LEAST_WINDOW)))
         name = settings.name or store.credentials().name
