@@ -89,6 +89,7 @@ enum {
     TBX_CHUNKER_AVG_MOST = 16777216, /* to here */
     TBX_FORM_SCALAR = 0,
     TBX_FORM_VECTOR = 1, /* AVX2, NEON */
+    TBX_FORM_WIDE = 2,   /* AVX-512 */
 };
 
 /* 64 bytes of state. It holds copies of what it needs of past input and no pointer to it. */
@@ -100,7 +101,7 @@ typedef struct tbx_chunker {
     uint32_t loose;    /* the same from avg_size on */
     uint32_t position; /* bytes of the present chunk consumed so far */
     uint32_t gear;     /* stage one's hash in the low 8 bits */
-    uint32_t form;     /* TBX_FORM_VECTOR where processor and build have it; the cuts are the same */
+    uint32_t form;     /* the highest that processor and build have; the cuts are the same */
     uint8_t tail[TBX_CHUNKER_WINDOW]; /* the last bytes consumed; oldest first */
 } tbx_chunker;
 

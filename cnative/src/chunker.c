@@ -48,9 +48,9 @@ static uint32_t window_hash(const uint8_t *window)
 #include "chunker_vector.h"
 
 #ifndef TBX_VECTOR
-static int have_vector(void)
+static uint32_t best_form(void)
 {
-    return 0;
+    return TBX_FORM_SCALAR;
 }
 #endif
 
@@ -82,13 +82,13 @@ int tbx_chunker_init(tbx_chunker *chunker, uint32_t min_size, uint32_t avg_size,
     *chunker = (tbx_chunker){.min_size = min_size, .avg_size = avg_size, .max_size = max_size};
     chunker->strict = base / 2 + base / 8;
     chunker->loose = base >= UINT32_C(1) << 30 ? UINT32_MAX : base * 4;
-    chunker->form = (uint32_t)have_vector();
+    chunker->form = best_form();
     return TBX_OK;
 }
 
 int tbx_chunker_use(tbx_chunker *chunker, uint32_t form)
 {
-    if (form > (uint32_t)have_vector()) {
+    if (form > best_form()) {
         return TBX_ERR_PARAMETER;
     }
     chunker->form = form;
@@ -176,12 +176,12 @@ static size_t find_cut_scalar(tbx_chunker *chunker, const uint8_t *data, size_t 
 static size_t find_cut(tbx_chunker *chunker, const uint8_t *data, size_t at, size_t end, uint32_t threshold)
 {
 #ifdef TBX_VECTOR
-    if (chunker->form == TBX_FORM_VECTOR && end >= WINDOW + STEP) {
+    if (chunker->form != TBX_FORM_SCALAR && end >= WINDOW + STEP) {
         size_t start = at < WINDOW ? WINDOW : at;
         size_t cut = find_cut_scalar(chunker, data, at, start, threshold);
         at = start;
         if (cut == 0) {
-            cut = find_cut_vector(data, &at, end, threshold);
+            cut = find_cut_vector(chunker->form, data, &at, end, threshold);
         }
         if (cut != 0) {
             return cut;

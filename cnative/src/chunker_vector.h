@@ -7,14 +7,16 @@
  *
  * T is two shuffles of 16 bytes. Nothing here is a rule of its own: scalar form and these give the same cuts.
  *
- * Which form is built: AVX2 wherever x86 is the target, used when the processor has it (init asks it);
- * NEON when the compiler may use it (always for 64-bit ARM; for ARMv7 with -mfpu=neon); else none.
+ * Which form is built: AVX2, and AVX-512 beside it (chunker_wide.h), wherever x86 is the target, used when
+ * the processor has it (init asks it); NEON when the compiler may use it (always for 64-bit ARM; for ARMv7
+ * with -mfpu=neon); else none.
  */
 #ifndef TOASTBOX_CHUNKER_VECTOR_H
 #define TOASTBOX_CHUNKER_VECTOR_H
 
 #if defined(__x86_64__) || defined(__i386__)
 #define TBX_VECTOR __attribute__((target("avx2")))
+#define TBX_WIDE __attribute__((target("avx512bw,gfni")))
 #elif defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define TBX_VECTOR
 #endif
@@ -33,26 +35,33 @@ static const uint8_t HIGH[16] = {0xf5, 0xe1, 0x4e, 0xd8, 0x5b, 0x3d, 0x24, 0x1f,
 
 #define LANES 32u /* positions in one vector */
 
+#define SAVES_AVX 0x06u    /* XCR0: the operating system saves the registers of 256 bits */
+#define SAVES_AVX512 0xe6u /* and those of 512, and the masks */
+
 typedef __m256i vector;
 
-/* AVX2, and an operating system that saves its registers. */
-static int have_vector(void)
+/* The fastest form of this processor. AVX-512 counts where GFNI is with it (from Ice Lake and Zen 4 on):
+ * processors before these lower their clock for it. */
+static uint32_t best_form(void)
 {
-    unsigned a, b, c, d;
+    unsigned saved, a, b, c, d;
 
     if (__get_cpuid_max(0, NULL) < 7) {
-        return 0;
+        return TBX_FORM_SCALAR;
     }
     __cpuid(1, a, b, c, d);
     if ((c & bit_OSXSAVE) == 0 || (c & bit_AVX) == 0) {
-        return 0;
+        return TBX_FORM_SCALAR;
     }
-    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
-    if ((a & 6) != 6) {
-        return 0;
-    }
+    __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
     __cpuid_count(7, 0, a, b, c, d);
-    return (b & bit_AVX2) != 0;
+    if ((saved & SAVES_AVX) != SAVES_AVX || (b & bit_AVX2) == 0) {
+        return TBX_FORM_SCALAR;
+    }
+    if ((saved & SAVES_AVX512) != SAVES_AVX512 || (b & bit_AVX512BW) == 0 || (c & bit_GFNI) == 0) {
+        return TBX_FORM_VECTOR;
+    }
+    return TBX_FORM_WIDE;
 }
 
 TBX_VECTOR static inline vector gear_of(const uint8_t *data)
@@ -99,9 +108,9 @@ TBX_VECTOR static inline uint32_t zero_lanes(vector sum)
 
 typedef uint8x16_t vector;
 
-static int have_vector(void)
+static uint32_t best_form(void)
 {
-    return 1;
+    return TBX_FORM_VECTOR;
 }
 
 /* table[index] for each of 16 indices from 0 to 15. */
@@ -197,41 +206,68 @@ TBX_VECTOR static inline uint64_t candidate_bits(block *before, const uint8_t *d
 #endif
 
 #define STEP 64u   /* positions of one mask */
-#define SPAN 1024u /* positions whose candidates are collected before they are judged */
+#define SPAN 2048u /* positions whose candidates are collected before they are judged */
 
-/* Writes the offset of every candidate in data[0..size), a multiple of STEP; how many. No two touch, so they are
- * size / 2 at most. Writing comes before counting: a branch on what is as good as chance costs more than the
- * whole stage one. */
-TBX_VECTOR static inline size_t list_candidates(block *before, const uint8_t *data, size_t size, uint16_t *found)
+/* Has the cache fetch the bytes of the next span: nothing else would while this one is judged. Does nothing
+ * where there is no memory. */
+#define FETCH_NEXT(data) __builtin_prefetch((const uint8_t *)((uintptr_t)(data) + SPAN))
+
+/* Writes the offset of every position of a mask to the list that has count; how many it has then. Writing
+ * comes before counting: a branch on what is as good as chance costs more than the whole stage one. */
+static inline size_t list_bits(uint64_t bits, size_t at, uint16_t *found, size_t count)
 {
-    size_t count = 0;
-
-    for (size_t at = 0; at < size; at += STEP) {
-        uint64_t bits = candidate_bits(before, data + at);
-        found[count] = (uint16_t)(at + (unsigned)__builtin_ctzll(bits | UINT64_C(1) << 63));
-        count += bits != 0;
-        while ((bits &= bits - 1) != 0) {
-            found[count++] = (uint16_t)(at + (unsigned)__builtin_ctzll(bits));
-        }
+    found[count] = (uint16_t)(at + (unsigned)__builtin_ctzll(bits | UINT64_C(1) << 63));
+    count += bits != 0;
+    while ((bits &= bits - 1) != 0) {
+        found[count++] = (uint16_t)(at + (unsigned)__builtin_ctzll(bits));
     }
     return count;
 }
 
-/* Looks for a cut as find_cut does, in whole steps, and moves *at on by those it has seen. Reads from
- * data[*at - WINDOW] on: *at is at least that. Returns the cut, or 0. */
-TBX_VECTOR static size_t find_cut_vector(const uint8_t *data, size_t *at, size_t end, uint32_t threshold)
+/* Writes the offset of every candidate in data[0..size), a multiple of STEP; how many. No two touch, so they
+ * are size / 2 at most. Reads from data[-WINDOW] on. */
+TBX_VECTOR static size_t list_candidates(const uint8_t *data, size_t size, uint16_t *found)
 {
-    uint16_t found[SPAN / 2 + 1];
-    size_t from = *at;
-    size_t size;
-    block before = {.s1 = gear_of(data + from - LANES)};
+    block before = {.s1 = gear_of(data - LANES)};
+    size_t count = 0;
 
     /* Of the block before only the last lanes count, and they are right whatever came before it. */
     before.s2 = add_2(before.s1, SHIFT_IN(before.s1, before.s1, 1));
     before.s4 = add_4(before.s2, SHIFT_IN(before.s2, before.s2, 2));
+    for (size_t at = 0; at < size; at += STEP) {
+        FETCH_NEXT(data + at);
+        count = list_bits(candidate_bits(&before, data + at), at, found, count);
+    }
+    return count;
+}
+
+#ifdef TBX_WIDE
+#include "chunker_wide.h"
+#endif
+
+/* The same in the form chosen. */
+static size_t list_in(uint32_t form, const uint8_t *data, size_t size, uint16_t *found)
+{
+#ifdef TBX_WIDE
+    if (form == TBX_FORM_WIDE) {
+        return list_candidates_wide(data, size, found);
+    }
+#endif
+    (void)form;
+    return list_candidates(data, size, found);
+}
+
+/* Looks for a cut as find_cut does, in whole steps, and moves *at on by those it has seen. Reads from
+ * data[*at - WINDOW] on: *at is at least that. Returns the cut, or 0. */
+static size_t find_cut_vector(uint32_t form, const uint8_t *data, size_t *at, size_t end, uint32_t threshold)
+{
+    uint16_t found[SPAN / 2 + 1];
+    size_t from = *at;
+    size_t size;
+
     for (; (size = (end - from) & ~(size_t)(STEP - 1)) != 0; from += size) {
         size = size < SPAN ? size : SPAN;
-        size_t count = list_candidates(&before, data + from, size, found);
+        size_t count = list_in(form, data + from, size, found);
         for (size_t i = 0; i < count; i++) {
             size_t cut = from + found[i] + 1;
             if (window_hash(data + cut - WINDOW) < threshold) {

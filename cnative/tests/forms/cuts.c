@@ -82,8 +82,9 @@ int main(void)
     while (fread(head, sizeof head, 1, stdin) == 1) {
         uint8_t *data = malloc((size_t)head[3] + 1);
         require(data != NULL && fread(data, 1, head[3], stdin) == head[3], "a case is cut short");
-        run(head, data, TBX_FORM_SCALAR);
-        run(head, data, TBX_FORM_VECTOR);
+        for (uint32_t form = TBX_FORM_SCALAR; form <= TBX_FORM_WIDE; form++) {
+            run(head, data, form);
+        }
         free(data);
     }
     return 0;
