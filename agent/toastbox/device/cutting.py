@@ -11,13 +11,10 @@ the file. Reading, cutting and hashing all release the interpreter's lock.
 """
 
 import hashlib
-import itertools
 import threading
 from collections.abc import Callable, Sequence
 
 from toastbox.native.chunker import Chunker
-
-Span = tuple[int, int]
 
 
 class Cutting:
@@ -63,23 +60,29 @@ class Cutting:
                     return
                 place = len(self._lists)
                 self._lists.append(b"")
-                spans = self._fill(part)
-            self._lists[place] = b"".join([list_item(part[start:end]) for start, end in spans])
+                ends = self._fill(part)
+            self._lists[place] = list_items(part, ends)
 
-    def _fill(self, part: memoryview) -> list[Span]:
-        """Fill a part behind the bytes of the open chunk; the chunks that are complete in it."""
+    def _fill(self, part: memoryview) -> list[int]:
+        """Fill a part behind the bytes of the open chunk; where the chunks end that are complete in it."""
         at = len(self._open)
         part[:at] = self._open
         got = self._read(part[at:])
         if got == 0:
             self._ended = True
-            return [(0, at)] if at else []
-        ends = self._chunker.cuts(part[at : at + got])
-        starts = [0, *(at + end for end in ends)]
-        self._open = part[starts[-1] : at + got]
-        return list(itertools.pairwise(starts))
+            return [at] if at else []
+        ends = [at + end for end in self._chunker.cuts(part[at : at + got])]
+        self._open = part[ends[-1] if ends else 0 : at + got]
+        return ends
 
 
-def list_item(data: memoryview) -> bytes:
-    """A chunk in a chunk list: its hash, its length (docs/SPEC.md, section 3)."""
-    return hashlib.sha256(data).digest() + len(data).to_bytes(4, "little")
+def list_items(data: memoryview, ends: list[int]) -> bytes:
+    """The chunks of data that end there, one behind the other, in a chunk list: of each its hash, its length
+    (docs/SPEC.md, section 3). As little is done for a chunk as can be: another thread may wait for the interpreter.
+    """
+    sha256, items, start = hashlib.sha256, [], 0
+    for end in ends:
+        items.append(sha256(data[start:end]).digest())
+        items.append((end - start).to_bytes(4, "little"))
+        start = end
+    return b"".join(items)

@@ -296,13 +296,9 @@ class Sender:
 
     def _cut(self, window: Window, start: int, scanned: int, end: int, chunks: bytearray) -> int:
         """Take every chunk that ends within the bytes just read; the start of the unfinished one."""
-        while scanned < end:
-            used = self._chunker.scan(window.buffer[scanned:end])
-            if used < 0:
-                break
-            scanned += used
-            self._take(window, start, scanned, chunks)
-            start = scanned
+        for cut in self._chunker.cuts(window.buffer[scanned:end]):
+            self._take(window, start, scanned + cut, chunks)
+            start = scanned + cut
         return start
 
     def _take(self, window: Window, start: int, end: int, chunks: bytearray) -> None:

@@ -39,7 +39,8 @@ class Chunker:
             at, size = 0, len(data)
             while at < size:
                 count = lib.tbx_chunker_cuts(self._state, data + at, size - at, self._ends, _BATCH, self._used)
-                ends += (at + end for end in ffi.unpack(self._ends, count))
+                found = ffi.unpack(self._ends, count)
+                ends += [at + end for end in found] if at else found
                 at += self._used[0]
         return ends
 
