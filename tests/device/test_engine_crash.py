@@ -1,11 +1,13 @@
 """What happens just then: the connection breaks, the process dies, a user is at it between two steps."""
 
+import errno
 import os
 from collections.abc import Iterator
 
 import pytest
 
 from local import LocalDevice, Trio, settle
+from toastbox.errors import DeviceFailing
 
 
 def break_after(device: LocalDevice, chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +75,39 @@ def test_executable_bit_set_right_after_publishing_is_noticed(trio: Trio, monkey
     b.restart()
     settle(b, a)
     assert a.tree() == b.tree() and (a.root / "x").stat().st_mode & 0o111 == 0o111
+
+
+@pytest.mark.parametrize("count", [1, 10])
+@pytest.mark.parametrize("edit", [False, True])
+@pytest.mark.parametrize("power", [False, True])
+def test_what_no_flush_has_made_durable_is_not_published_later(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch, count: int, edit: bool, power: bool
+) -> None:
+    """The power goes in the flush; or it fails: the kernel drops pages it could not write, and tells of it once."""
+    _, a, b = trio
+    if edit:
+        for number in range(count):
+            a.write(f"file{number}", b"before")
+        settle(a, b)
+    for number in range(count):
+        a.write(f"file{number}", os.urandom(3000))
+    a.sync()
+
+    def fail(*arguments: object) -> None:
+        raise KeyboardInterrupt if power else OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(b.folder.stage, "flush", fail)
+    monkeypatch.setattr(b.folder, "flush_all", fail)
+    with pytest.raises(KeyboardInterrupt if power else DeviceFailing):
+        b.sync()
+    monkeypatch.undo()
+    staged = list((b.root / ".toastbox/stage").iterdir())
+    assert bool(staged) == power
+    for path in staged:
+        os.truncate(path, 1000)  # these pages had not been written
+    b.restart()
+    settle(b)
+    assert a.tree() == b.tree()
+    settle(a, b)
+    assert not [name for name in b.tree() if "conflict" in name]
+    assert a.tree() == b.tree() and all(len(data) != 1000 for data in b.tree().values())

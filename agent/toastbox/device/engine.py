@@ -84,7 +84,7 @@ class Engine:
         index.unsettled.begin_flush = lambda: folder.begin_flush(beside.submit)
         self._started = False
         self._aftermath = Aftermath(folder, index, reader, boot, mode == SEND_ONLY)
-        self._recovery = Recovery(folder, index, publisher, device_name, changed)
+        self._recovery = Recovery(folder, index, publisher, reader, device_name, changed)
         self._puller = Puller(
             folder,
             index,

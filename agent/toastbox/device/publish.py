@@ -21,11 +21,11 @@ from toastbox.core.plan import Plan
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock
+from toastbox.device.reading import fail_on_io
 from toastbox.device.receive import PARTIAL, Target
 from toastbox.device.row import NO_SIGNATURE
 from toastbox.device.seen import Seen, freshness_ns, gone_name
 from toastbox.device.storage import NO_ROOM
-from toastbox.errors import DeviceFailing
 
 FEW = 4  # staged files that are flushed one by one; more are flushed with the whole file system
 MANY_INTENTS = 256
@@ -232,13 +232,27 @@ class Publisher:
     def _flush(self, names: list[str]) -> None:
         """What will be taken out of its place passes through the stage: without its intent nobody knew whose it is."""
         self._all_flushed = len(names) > FEW or self._intents > MANY_INTENTS
-        if self._all_flushed:
-            self._folder.flush_all()
-            return
-        if names:
-            self._folder.stage.flush(names)
+        try:
+            if self._all_flushed:
+                self._folder.flush_all()
+                return
+            if names:
+                self._folder.stage.flush(names)
+        except OSError as error:
+            self._distrust(names, ends=error.errno == errno.EIO)
+            fail_on_io(error)
+            raise
         if self._displaces:
             self._index.sync()
+
+    def _distrust(self, names: list[str], ends: bool) -> None:
+        """The kernel may have dropped what it could not write, and tells of it once: these bytes, still to be read
+        from its memory, would pass every check and the next flush. They are fetched again; when this ends the agent,
+        all that is on its way, too.
+        """
+        for name in self._folder.stage.names():
+            if name in names or (ends and name.startswith(PARTIAL)):
+                self._folder.stage.remove(name)
 
     # --- renames, folders, removals
 
@@ -265,8 +279,7 @@ class Publisher:
             return False
 
     def _failed(self, entry: Entry, error: OSError) -> None:
-        if error.errno == errno.EIO:
-            raise DeviceFailing(f"the disk reports an error: {error.strerror}") from error
+        fail_on_io(error)
         if error.errno in ANOTHER_NOW:
             self._retry(entry)
         else:

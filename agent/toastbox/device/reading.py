@@ -80,4 +80,4 @@ class Reader:
 def fail_on_io(error: Exception) -> None:
     """Raise DeviceFailing for what no look at another moment will cure."""
     if isinstance(error, OSError) and error.errno == errno.EIO:
-        raise DeviceFailing(f"the disk reports an error: {error.strerror}") from error
+        raise DeviceFailing(f"this device's disk reports an error ({error.strerror}): check or replace it") from error

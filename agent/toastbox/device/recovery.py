@@ -6,12 +6,12 @@ Then nothing is left of the last run but whole files, and partial transfers that
 from collections.abc import Callable
 
 from toastbox.core import apply, wire
-from toastbox.core.entry import FOLDER, Entry
+from toastbox.core.entry import FILE, FOLDER, Entry
 from toastbox.core.names import conflict_path, key_of
-from toastbox.device.folder import Folder
+from toastbox.device.folder import STAGE_NAME, Folder
 from toastbox.device.index import Index
 from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected, unpack_inode
-from toastbox.device.reading import fail_on_io
+from toastbox.device.reading import Reader, fail_on_io
 from toastbox.device.receive import PARTIAL
 from toastbox.device.row import NO_SIGNATURE
 from toastbox.device.seen import Seen, gone_name
@@ -29,12 +29,14 @@ class Recovery:
         folder: Folder,
         index: Index,
         publisher: Publisher,
+        reader: Reader,
         device_name: str,
         changed: Callable[[bytes], None],
     ) -> None:
         self._folder = folder
         self._index = index
         self._publisher = publisher
+        self._reader = reader
         self._device_name = device_name
         self._changed = changed
 
@@ -105,7 +107,8 @@ class Recovery:
         staged, present = self._folder.stage.look(name), self._folder.lstat(entry.path)
         found_inode = None if staged is None else staged.inode
         action = apply.recover(inode, found_inode, pack_expected(staged), pack_expected(present), expected)
-        if action == apply.DISCARD:
+        to_publish = action in (apply.PUBLISH, apply.SET_ASIDE)
+        if action == apply.DISCARD or (to_publish and not self._is_whole(name, entry)):
             self._folder.stage.remove(name)
         elif action == apply.KEEP_COPY:
             self._publisher.keep_copy(name, entry)
@@ -115,6 +118,17 @@ class Recovery:
             self._publish(name, entry, None)
         elif action == apply.PUBLISH:
             self._publish(name, entry, present)
+
+    def _is_whole(self, name: str, entry: Entry) -> bool:
+        """Whether a staged file may be published. With the entry's row its flush was over; without, it may be torn.
+
+        One that is not goes: without the row the cursor was not written either, and the entry comes again.
+        """
+        row = self._index.get(key_of(entry.path))
+        if entry.kind != FILE or (row is not None and row.entry.seq == entry.seq):
+            return True
+        seen = self._folder.lstat(STAGE_NAME + b"/" + name.encode())
+        return seen is not None and self._reader.entry(seen, (entry.size,)).content == entry.content
 
     def _publish(self, name: str, entry: Entry, replaces: Seen | None) -> None:
         self._publisher.ensure_parent(entry.path, entry.seq)
