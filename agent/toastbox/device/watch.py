@@ -1,6 +1,6 @@
 """The folder, watched by inotify: no timer and no thread, one descriptor to wait on.
 
-One watch a folder, kept as watch number -> path; files cost nothing. Folders are opened without following
+One watch a folder (device/watches.py has the table); files cost nothing. Folders are opened without following
 links and watched through their descriptor, so that a link put in the way is not watched either.
 
     folder appears      it is watched first and then reported with all below: what was put into it before the
@@ -27,6 +27,7 @@ from itertools import islice
 
 from toastbox.device.interfaces import Clock
 from toastbox.device.settle import Batch, Settle
+from toastbox.device.watches import NO_WATCH, Watches
 from toastbox.errors import DeviceFailing
 from toastbox.native import posix
 from toastbox.native.scan import FOLDER, Record, look_at
@@ -50,7 +51,7 @@ _ROOT_MASK = _FOLDER_MASK | posix.IN_DELETE_SELF | posix.IN_MOVE_SELF
 _ROOT_ENDS = posix.IN_DELETE_SELF | posix.IN_MOVE_SELF | posix.IN_UNMOUNT
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NOT_OURS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
-_NO_WATCH = (errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_NONE_LEFT = (errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 Expected = tuple[int, int, int, int]
 
@@ -67,7 +68,7 @@ class Watcher:
         self._clock = clock
         self._skip = skip
         self._settle = Settle()
-        self._paths: dict[int, bytes] = {}
+        self._watches = Watches()
         self._found: set[int] | None = None  # while all is watched anew: what was met
         self._unwatched = 0
         self._forgotten = -1
@@ -79,7 +80,7 @@ class Watcher:
         self._root_fd = os.open(self.root, _OPEN_FOLDER | os.O_CLOEXEC)
         self.fd = self._open()
         if self.fd >= 0:
-            self._watch_tree(b"", report=False)
+            self._watch_tree(b"", NO_WATCH, report=False)
 
     def close(self) -> None:
         """Idempotent."""
@@ -90,7 +91,7 @@ class Watcher:
 
     def __len__(self) -> int:
         """Folders watched."""
-        return len(self._paths)
+        return len(self._watches)
 
     # --- for the caller's loop
 
@@ -123,9 +124,8 @@ class Watcher:
             return
         self.trouble, self._unwatched = "", 0
         self._found = set()  # a second table beside the first would be as large
-        self._watch_tree(b"", report=False)
-        for watch in self._paths.keys() - self._found:
-            del self._paths[watch]
+        self._watch_tree(b"", NO_WATCH, report=False)
+        for watch in [watch for watch in self._watches if watch not in self._found]:
             self._remove(watch)
         self._found = None
 
@@ -203,28 +203,30 @@ class Watcher:
             self._settle.everything(now_s)
             self.rewatch()
             return
-        folder = self._paths.get(watch)
+        folder = self._watches.path(watch)
         if folder is None:
+            if mask & posix.IN_IGNORED:
+                self._watches.drop(watch)
             return
         if not name:
             self._handle_self(watch, folder, mask, now_s)
             return
         path = _below(folder, name)
         if path != STATE_NAME:
-            self._handle_name(path, mask, now_s)
+            self._handle_name(path, mask, now_s, watch)
 
     def _path_of(self, watch: int, name: bytes) -> bytes:
-        return _below(self._paths.get(watch, b""), name)
+        return _below(self._watches.path(watch) or b"", name)
 
     def _handle_self(self, watch: int, folder: bytes, mask: int, now_s: float) -> None:
         if mask & posix.IN_IGNORED:
-            del self._paths[watch]
+            self._watches.drop(watch)
         elif mask & _ROOT_ENDS:
             self._settle.complete(folder, True, now_s) if folder else self._settle.everything(now_s)
 
-    def _handle_name(self, path: bytes, mask: int, now_s: float) -> None:
+    def _handle_name(self, path: bytes, mask: int, now_s: float, parent: int) -> None:
         if mask & posix.IN_ISDIR:
-            self._handle_folder(path, mask, now_s)
+            self._handle_folder(path, mask, now_s, parent)
         elif mask & (_LEAVES | posix.IN_MOVED_TO | posix.IN_CREATE) and self._is_ours(path):
             return
         elif mask & posix.IN_MODIFY or (mask & posix.IN_CREATE and self._will_be_written(path)):
@@ -234,7 +236,7 @@ class Watcher:
         else:
             self._settle.complete(path, False, now_s)
 
-    def _handle_folder(self, path: bytes, mask: int, now_s: float) -> None:
+    def _handle_folder(self, path: bytes, mask: int, now_s: float, parent: int) -> None:
         """Attributes of folders are not synced: those events are dropped, unless they may open one."""
         if mask & _LEAVES:
             if mask & posix.IN_MOVED_FROM:  # a deleted one was empty, and its watch ends by itself
@@ -244,12 +246,12 @@ class Watcher:
         elif mask & _APPEARS:
             ours = self._is_ours(path)
             if not self._skip(path):
-                self._watch_tree(path, report=ours)
+                self._watch_tree(path, parent, report=ours)
             if not ours:
                 self._settle.complete(path, True, now_s)
         elif path in self._locked:
             self._locked.discard(path)
-            self._watch_tree(path, report=False)
+            self._watch_tree(path, parent, report=False)
             self._settle.complete(path, True, now_s)
 
     def _will_be_written(self, path: bytes) -> bool:
@@ -262,11 +264,14 @@ class Watcher:
 
     # --- watches
 
-    def _watch_tree(self, top: bytes, report: bool) -> None:
-        """Watch top and the folders below. report: tell of what is found there and is not our own doing."""
-        waiting = [top]
+    def _watch_tree(self, top: bytes, above: int, report: bool) -> None:
+        """Watch top and the folders below. report: tell of what is found there and is not our own doing.
+
+        above: the watch of the folder in which top is.
+        """
+        waiting = [(top, above)]
         while waiting:
-            path = waiting.pop()
+            path, parent = waiting.pop()
             try:
                 fd = posix.open_beneath(self._root_fd, path or b".", _OPEN_FOLDER)
             except OSError as error:
@@ -274,13 +279,13 @@ class Watcher:
                     if error.errno == errno.EACCES and len(self._locked) < MOST_LOCKED:
                         self._locked.add(path)
                     continue
-                if error.errno in _NO_WATCH:
+                if error.errno in _NONE_LEFT:
                     self._unwatched += 1
                     continue
                 raise DeviceFailing(f"cannot look at {os.fsdecode(path)!r}: {error.strerror}") from error
             try:
-                self._add(path, fd)
-                waiting.extend(self._look(path, fd, report))
+                watch = self._add(path, parent, fd)
+                waiting.extend((found, watch) for found in self._look(path, fd, report))
             finally:
                 os.close(fd)
         if self._unwatched:
@@ -306,25 +311,27 @@ class Watcher:
             if is_folder and not self._skip(path):
                 yield path
 
-    def _add(self, path: bytes, fd: int) -> None:
+    def _add(self, path: bytes, parent: int, fd: int) -> int:
+        """The new watch, NO_WATCH when none is left."""
         try:
             mask = _FOLDER_MASK if path else _ROOT_MASK
             watch = posix.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % fd, mask)
-            self._paths[watch] = path
-            if self._found is not None:
-                self._found.add(watch)
         except OSError as error:
-            if error.errno not in _NO_WATCH:
+            if error.errno not in _NONE_LEFT:
                 raise
             self._unwatched += 1
+            return NO_WATCH
+        self._watches.put(watch, path, parent)
+        if self._found is not None:
+            self._found.add(watch)
+        return watch
 
     def _unwatch_tree(self, top: bytes) -> None:
-        below = top + b"/"
-        for watch in [w for w, path in self._paths.items() if path == top or path.startswith(below)]:
-            del self._paths[watch]
+        for watch in self._watches.below(top):
             self._remove(watch)
 
     def _remove(self, watch: int) -> None:
+        self._watches.drop(watch)
         with suppress(OSError):  # EINVAL: the folder is gone and its watch with it
             posix.inotify_rm_watch(self.fd, watch)
 
