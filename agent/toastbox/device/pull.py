@@ -34,7 +34,7 @@ from toastbox.errors import EpochChanged, HostilePeer
 
 PAGE_ENTRIES = 1024
 SHORT_ENTRIES = 256  # where memory is short: what a batch has written the kernel keeps until it is flushed
-PAGE_BYTES = 1 << 20
+PAGE_BYTES = 1 << 18
 MAX_TRIES = 3
 
 
