@@ -24,7 +24,7 @@ def device(tmp_path: Path) -> Iterator[LocalDevice]:
 def test_calls_of_c_hashes_and_statements_are_counted(device: LocalDevice) -> None:
     for number in range(20):
         device.write(f"d/{number}", os.urandom(1000))
-    device.write("large", bytes(1_000_000))
+    device.write("large", os.urandom(3_000_000))
     meter = Meter(device.index)
     meter.start()
     try:
@@ -33,9 +33,26 @@ def test_calls_of_c_hashes_and_statements_are_counted(device: LocalDevice) -> No
     finally:
         meter.stop()
     assert calls["tbx_folders_sum"]["count"] >= 1 and calls["tbx_listing_scan"]["bytes"] > 20 * 40
-    assert calls["sha256"]["count"] >= 21 and calls["sha256"]["bytes"] >= 1_020_000
+    cut = sum(row["bytes"] for name, row in calls.items() if name.startswith("tbx_chunker_"))
+    assert 3_000_000 <= cut < 3_100_000
+    assert calls["sha256"]["count"] >= 21 and calls["sha256"]["bytes"] >= 3_020_000
     assert calls["sql insert entry"]["count"] == 3  # a folder, twenty files together, one of many chunks
     assert all(row["seconds"] > 0 for row in calls.values())
+
+
+def test_bytes_of_files_that_are_made_are_counted(device: LocalDevice, tmp_path: Path) -> None:
+    other = LocalDevice(device.hub, tmp_path / "b")
+    for number in range(20):
+        device.write(f"d/{number}", os.urandom(1000))
+    assert device.sync()
+    meter = Meter(other.index)
+    meter.start()
+    try:
+        assert other.sync()
+        calls = meter.tally.figures()
+    finally:
+        meter.stop()
+    assert calls["tbx_file_make"]["count"] == 20 and calls["tbx_file_make"]["bytes"] == 20_000
 
 
 def test_off_means_that_nothing_is_in_the_way(device: LocalDevice) -> None:

@@ -13,6 +13,7 @@ from toastbox.quantity import show_bytes
 
 INTERVAL_S = 1.0
 MOST_CALLS = 20
+MOST_MODULES, MOST_OWN = 8, 6
 CLEAR = "\x1b[H\x1b[2J"
 MEMORY = ("resident", "resident_peak", "private", "python_heap", "libc_heap", "sqlite", "sqlite_cache", "arena_size")
 
@@ -67,8 +68,14 @@ def show(found: dict[str, Any], as_json: bool) -> None:
         print(CLEAR, end="")
     _memory(found["memory"])
     _time(found)
-    for each in found["objects"][: MOST_CALLS // 2]:
+    for each in largest(found["objects"]):
         say(f"objects  {printable(each['module']):<34}{each['count']:>9,}{show_bytes(each['bytes']):>12}")
+
+
+def largest(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of modules in order of size: the first, and the first of our own behind them."""
+    first = objects[:MOST_MODULES]
+    return first + [each for each in objects[MOST_MODULES:] if each["module"].startswith("toastbox")][:MOST_OWN]
 
 
 def _memory(memory: dict[str, Any]) -> None:
