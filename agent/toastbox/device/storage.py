@@ -1,6 +1,7 @@
 """What the disk and the database on it refuse, in the program's own errors."""
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from toastbox.errors import DeviceFailing, DeviceFull, IndexDamaged, ToastboxErr
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL = "no room on this device's disk: free some, then it goes on by itself"
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+PROBE_BYTES = 256 << 10  # more than one transaction of the index writes, as a rule
 
 
 @contextmanager
@@ -27,8 +29,23 @@ def storage_errors(database: str) -> Iterator[None]:
 
 def _translated(error: sqlite3.Error, database: str) -> ToastboxError:
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-    if name == "SQLITE_FULL":
+    if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and _is_refused_room(os.path.dirname(database))):
         return DeviceFull(FULL)
     if name in DAMAGED:
         return IndexDamaged(f"{database} is damaged: a start without it compares everything anew")
     return DeviceFailing(f"{database} cannot be used ({name}): its disk is read-only, or fails")
+
+
+def _is_refused_room(folder: str) -> bool:
+    """Whether a file there cannot be written for want of room. SQLite does not tell a quota from a failing disk."""
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            left = PROBE_BYTES
+            while left > 0:
+                left -= os.write(descriptor, bytes(left))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error.errno in NO_ROOM
+    return False
