@@ -21,9 +21,9 @@ from toastbox.native.scan import (
     OTHER,
     Record,
     Taken,
+    identify,
     list_directory,
     look,
-    look_at,
     make_file,
     move_file,
     take_files,
@@ -341,12 +341,15 @@ def test_many_names_are_looked_at_at_once(tmp_path: Path, directory: int) -> Non
     (tmp_path / "folder" / "file").write_bytes(b"123")
     (tmp_path / "link").symlink_to("folder")
     names = [b"folder/file", b"missing", b"link", b"folder", b"folder/file/below", b""]
-    file, missing, link, folder, below, itself = look_at(directory, names)
-    assert missing is None and below is None
-    assert file is not None and (file.name, file.kind, file.size) == (b"folder/file", FILE, 3)
-    assert [found.kind for found in (link, folder, itself) if found] == [LINK, FOLDER, FOLDER]
-    assert link == look(directory, b"link") and itself == look(directory)
-    assert look_at(directory, []) == []
+    file, missing, link, folder, below, itself = identify(directory, names)
+    assert missing == below == ((0, 0, 0), 0)
+    shown = (tmp_path / "folder" / "file").stat()
+    assert file == ((shown.st_ino, 3, shown.st_mtime_ns), FILE)
+    assert [kind for _, kind in (link, folder, itself)] == [LINK, FOLDER, FOLDER]
+    for name, (is_there, _) in ((b"link", link), (b"", itself)):
+        record = look(directory, name)
+        assert is_there == (record.inode, record.size, record.mtime_ns)
+    assert identify(directory, []) == []
 
 
 def test_file_is_moved_and_looked_at_in_one_call(tmp_path: Path, directory: int) -> None:

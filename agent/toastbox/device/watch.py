@@ -30,7 +30,7 @@ from toastbox.device.settle import Batch, Settle
 from toastbox.device.watches import NO_WATCH, Watches
 from toastbox.errors import DeviceFailing
 from toastbox.native import posix
-from toastbox.native.scan import FOLDER, Record, look_at
+from toastbox.native.scan import FOLDER, identify
 
 STATE_NAME = b".toastbox"
 READ_SIZE = 64 * 1024
@@ -53,7 +53,8 @@ _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NOT_OURS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 _NONE_LEFT = (errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
-Expected = tuple[int, int, int, int]
+Event = tuple[int, int, bytes]  # watch, mask, name
+Expected = tuple[int, int, int, int]  # inode, size, mtime_ns as `identify` has them, and the generation
 
 
 class Watcher:
@@ -75,7 +76,7 @@ class Watcher:
         self._locked: set[bytes] = set()  # folders that could not be opened
         self._expected: dict[bytes, Expected] = {}
         self._expecting = threading.Lock()  # who publishes does so in a thread of its own
-        self._looked: dict[bytes, Record | None] = {}  # what is where something is expected, while events are handled
+        self._looked: dict[bytes, bool] = {}  # whether what is expected is there, while events are handled
         self._generation = 0
         self._root_fd = os.open(self.root, _OPEN_FOLDER | os.O_CLOEXEC)
         self.fd = self._open()
@@ -104,10 +105,7 @@ class Watcher:
                 self._forget_expected(generation)
                 return
             now_s = self._clock.monotonic_s()
-            events = list(parse_events(data))
-            self._looked.clear()
-            self._look_at_expected(self._path_of(watch, name) for watch, mask, name in events if mask & _ONE_NAME)
-            for watch, mask, name in events:
+            for watch, mask, name in self._news(parse_events(data)):
                 self._handle(watch, mask, name, now_s)
 
     def due_s(self) -> float | None:
@@ -160,24 +158,36 @@ class Watcher:
         with self._expecting:
             self._expected = {path: each for path, each in self._expected.items() if each[3] >= oldest}
 
+    def _news(self, events: list[Event]) -> list[Event]:
+        """The events, but for those of files that are as expected: thousands of them follow a batch of ours."""
+        self._looked.clear()
+        if not self._expected:
+            return events
+        paths = [self._expected_path(watch, name) if mask & _ONE_NAME else b"" for watch, mask, name in events]
+        self._look_at_expected(path for path in paths if path)
+        ours = self._looked.get
+        return [event for event, path in zip(events, paths, strict=True) if event[1] & posix.IN_ISDIR or not ours(path)]
+
+    def _expected_path(self, watch: int, name: bytes) -> bytes:
+        """The path, if something is expected there, else b"": all of a deep tree would be megabytes."""
+        path = _below(self._watches.path(watch) or b"", name)
+        return path if path in self._expected else b""
+
     def _look_at_expected(self, paths: Iterable[bytes]) -> None:
         """Look with one call at those of the paths at which something is expected."""
-        expected = list({path for path in paths if path in self._expected})
-        self._looked.update(zip(expected, look_at(self._root_fd, expected), strict=True))
+        known = self._expected.get
+        expected = {path: each for path in paths if (each := known(path)) is not None}
+        found = identify(self._root_fd, list(expected))
+        for (path, each), (is_there, kind) in zip(expected.items(), found, strict=True):
+            self._looked[path] = kind == FOLDER if each[0] == ANY_FOLDER else is_there == each[:3]
 
     def _is_ours(self, path: bytes) -> bool:
         """Whether what is at the path is what was expected there."""
-        expected = self._expected.get(path)
-        if expected is None:
-            return False
         if path not in self._looked:
+            if path not in self._expected:
+                return False
             self._look_at_expected([path])
-        found = self._looked[path]
-        if found is None:
-            return not expected[0]
-        if expected[0] == ANY_FOLDER:
-            return found.kind == FOLDER
-        return (found.inode, found.size, found.mtime_ns) == expected[:3]
+        return self._looked.get(path, False)
 
     # --- events
 
@@ -214,9 +224,6 @@ class Watcher:
         path = _below(folder, name)
         if path != STATE_NAME:
             self._handle_name(path, mask, now_s, watch)
-
-    def _path_of(self, watch: int, name: bytes) -> bytes:
-        return _below(self._watches.path(watch) or b"", name)
 
     def _handle_self(self, watch: int, folder: bytes, mask: int, now_s: float) -> None:
         if mask & posix.IN_IGNORED:
@@ -348,14 +355,16 @@ def _below(folder: bytes, name: bytes) -> bytes:
     return folder + b"/" + name if folder else name
 
 
-def parse_events(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(watch, mask, name) of each event in what read(2) of an inotify descriptor gave."""
-    offset = 0
-    while offset < len(data):
-        watch, mask, _, size = _EVENT.unpack_from(data, offset)
-        offset += _EVENT.size
-        yield watch, mask, data[offset : offset + size].rstrip(b"\0")
-        offset += size
+def parse_events(data: bytes) -> list[Event]:
+    """Each event in what read(2) of an inotify descriptor gave."""
+    events = []
+    at, end = 0, len(data)
+    while at < end:
+        watch, mask, _, size = _EVENT.unpack_from(data, at)
+        start = at + _EVENT.size
+        at = start + size
+        events.append((watch, mask, data[start:at].rstrip(b"\0")))
+    return events
 
 
 def watch_limit() -> int:

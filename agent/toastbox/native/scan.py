@@ -46,15 +46,12 @@ def look(fd: int, name: bytes = b"") -> Record:
     return _record(name, raw)
 
 
-def look_at(fd: int, names: Sequence[bytes]) -> list[Record | None]:
-    """Many names at once, in their order; None: it is gone, or cannot be looked at."""
+def identify(fd: int, names: Sequence[bytes]) -> list[tuple[tuple[int, int, int], int]]:
+    """((inode, size, mtime_ns), kind) of many names at once, in their order. Zeros: gone, or cannot be looked at."""
     raw = ffi.new("tbx_record[]", len(names))
     lib.tbx_records_read(raw, len(names), fd, b"\0".join(names))
     found = _RECORD.iter_unpack(ffi.buffer(raw))
-    return [
-        Record(name, kind, mode, size, mtime, ctime, inode, device) if kind else None
-        for name, (size, mtime, ctime, inode, device, mode, _, kind) in zip(names, found, strict=True)
-    ]
+    return [((inode, size, mtime), kind) for size, mtime, _, inode, _, _, _, kind in found]
 
 
 def move_file(from_fd: int, old: bytes, to_fd: int, new: bytes) -> Record | None:
