@@ -104,6 +104,10 @@ int tbx_file_rename(int from_fd, const char *from, int to_fd, const char *to, un
 /* renameat2(2) with RENAME_NOREPLACE. out: what the new name shows then. 1: renamed, and gone since. */
 int tbx_file_move(tbx_record *out, int from_fd, const char *from, int to_fd, const char *to);
 
+/* The same for count names, each closed by 0: results[i] is what it says of each. */
+void tbx_files_move(tbx_record *out, int *results, uint32_t count, int from_fd, const char *from, int to_fd,
+                    const char *to);
+
 /* openat2(2) with RESOLVE_BENEATH, NO_XDEV, NO_SYMLINKS and NO_MAGICLINKS, O_CLOEXEC added. Returns a descriptor.
  * EXDEV: something is mounted on the way, be it a folder of the same file system. */
 int tbx_file_open(int fd, const char *path, uint64_t flags, uint64_t mode);
@@ -122,6 +126,18 @@ int tbx_file_set_time(int fd, const char *name, int64_t seconds, uint32_t nanose
  * then shows. What has the name already is truncated; a link is refused. TBX_ERR_SYSTEM: it may be there in part. */
 int tbx_file_make(tbx_record *out, int fd, const char *name, const uint8_t *data, size_t size, int64_t seconds,
                   uint32_t nanoseconds, uint32_t mode);
+
+/* A file to be made. */
+typedef struct tbx_made {
+    uint64_t size;
+    int64_t seconds;
+    uint32_t nanoseconds;
+    uint32_t mode;
+} tbx_made;
+
+/* tbx_file_make for count names, each closed by 0, with their contents one after the other. kind 0: it failed. */
+void tbx_files_make(tbx_record *out, const tbx_made *files, uint32_t count, int fd, const char *names,
+                    const uint8_t *data);
 
 /* One of many files that are read together. */
 typedef struct tbx_taken {

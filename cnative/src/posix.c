@@ -59,6 +59,14 @@ int tbx_file_move(tbx_record *out, int from_fd, const char *from, int to_fd, con
     return tbx_record_read(out, to_fd, to) == 0 ? TBX_OK : 1;
 }
 
+void tbx_files_move(tbx_record *out, int *results, uint32_t count, int from_fd, const char *from, int to_fd,
+                    const char *to)
+{
+    for (uint32_t i = 0; i < count; i++, from += strlen(from) + 1, to += strlen(to) + 1) {
+        results[i] = tbx_file_move(&out[i], from_fd, from, to_fd, to);
+    }
+}
+
 int tbx_file_open(int fd, const char *path, uint64_t flags, uint64_t mode)
 {
     struct how how = {.flags = flags | O_CLOEXEC,
@@ -142,6 +150,19 @@ int tbx_file_make(tbx_record *out, int fd, const char *name, const uint8_t *data
         return closed(file, TBX_ERR_SYSTEM);
     }
     return closed(file, finish(out, file, seconds, nanoseconds, mode));
+}
+
+void tbx_files_make(tbx_record *out, const tbx_made *files, uint32_t count, int fd, const char *names,
+                    const uint8_t *data)
+{
+    for (uint32_t i = 0; i < count; i++, names += strlen(names) + 1) {
+        const tbx_made *file = &files[i];
+        const size_t size = (size_t)file->size;
+        if (tbx_file_make(&out[i], fd, names, data, size, file->seconds, file->nanoseconds, file->mode) < 0) {
+            out[i].kind = 0;
+        }
+        data += size;
+    }
 }
 
 /* As much of a file as there is, up to size; negative with errno. */

@@ -25,7 +25,9 @@ from toastbox.native.scan import (
     list_directory,
     look,
     make_file,
+    make_files,
     move_file,
+    move_files,
     take_files,
 )
 
@@ -367,3 +369,39 @@ def test_file_is_moved_and_looked_at_in_one_call(tmp_path: Path, directory: int)
         os.close(target)
     assert (tmp_path / "folder" / "name").read_bytes() == b"new" and not (tmp_path / "staged").exists()
     assert (tmp_path / "folder" / "taken").read_bytes() == b"kept"
+
+
+def test_many_files_are_moved_and_what_cannot_be_stays(tmp_path: Path, directory: int) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("1", "2", "3"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "folder" / "b").write_bytes(b"kept")
+    target = os.open(tmp_path / "folder", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        moved = move_files(directory, [b"1", b"2", b"missing", b"3"], target, [b"a", b"b", b"c", b"d"])
+        assert moved == [(True, look(target, b"a")), (False, None), (False, None), (True, look(target, b"d"))]
+        assert move_files(directory, [], target, []) == []
+    finally:
+        os.close(target)
+    assert [(tmp_path / "folder" / name).read_bytes() for name in "abd"] == [b"1", b"kept", b"3"]
+    assert (tmp_path / "2").read_bytes() == b"2"
+
+
+def test_many_files_are_made_and_one_that_cannot_be_does_not_hold_up_the_rest(tmp_path: Path, directory: int) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    (tmp_path / "old").write_bytes(b"longer than what comes")
+    files = [
+        (b"empty", 0, 7, 0o600),
+        (b"taken", 3, 7, 0o600),
+        (b"old", 4, -(10**9) - 1, 0o755),
+        (b"link", 1, 7, 0o600),
+        (b"new", 2, 3 * 10**9 + 5, 0o640),
+    ]
+    empty, taken, old, link, new = make_files(directory, files, bytearray(b"xxxold.lnn"))
+    assert taken is None and link is None and not (tmp_path / "elsewhere").exists()
+    assert (empty, old, new) == (look(directory, b"empty"), look(directory, b"old"), look(directory, b"new"))
+    assert [(tmp_path / name).read_bytes() for name in ("empty", "old", "new")] == [b"", b"old.", b"nn"]
+    assert old is not None and (old.mtime_ns, old.mode & 0o7777) == (-(10**9) - 1, 0o755)
+    assert new is not None and (new.mtime_ns, new.mode & 0o7777) == (3 * 10**9 + 5, 0o640)
+    assert make_files(directory, [], b"") == []

@@ -17,8 +17,9 @@ LINK: int = lib.TBX_LINK
 OTHER: int = lib.TBX_OTHER
 
 _RECORD = struct.Struct("=QqqQQIHBx")  # tbx_record; the name follows
+_MADE = struct.Struct("=QqII")  # tbx_made
 _TAKEN = struct.Struct("=QqqQQIHBxIiI4x")  # tbx_taken
-if (_RECORD.size, _TAKEN.size) != (ffi.sizeof("tbx_record"), ffi.sizeof("tbx_taken")):
+if [_RECORD.size, _MADE.size, _TAKEN.size] != [ffi.sizeof(name) for name in ("tbx_record", "tbx_made", "tbx_taken")]:
     raise ImportError("C and toastbox.native.scan disagree: rebuild the extension")
 
 
@@ -64,6 +65,19 @@ def move_file(from_fd: int, old: bytes, to_fd: int, new: bytes) -> Record | None
     return None if gone else _record(new, raw)
 
 
+def move_files(
+    from_fd: int, old: Sequence[bytes], to_fd: int, new: Sequence[bytes]
+) -> list[tuple[bool, Record | None]]:
+    """`move_file` for many: (whether it was renamed, how it looks then). What was not stays as it is."""
+    count = len(old)
+    raw, results = ffi.new("tbx_record[]", count), ffi.new("int[]", count)
+    lib.tbx_files_move(raw, results, count, from_fd, b"\0".join(old), to_fd, b"\0".join(new))
+    return [
+        (result >= 0, record if result == 0 else None)
+        for result, record in zip(ffi.unpack(results, count), _records(new, raw), strict=True)
+    ]
+
+
 def make_file(fd: int, name: bytes, data: Buffer, time_ns: int, mode: int) -> Record:
     """A file in the directory open at fd with this content, time and permission bits, closed again; how it looks.
 
@@ -75,6 +89,19 @@ def make_file(fd: int, name: bytes, data: Buffer, time_ns: int, mode: int) -> Re
         result = lib.tbx_file_make(raw, fd, name, content, len(content), seconds, nanoseconds, mode)
         check(result, os.fsdecode(name))
     return _record(name, raw)
+
+
+def make_files(fd: int, files: Sequence[tuple[bytes, int, int, int]], data: Buffer) -> list[Record | None]:
+    """`make_file` for many: (name, size, time_ns, permission bits), and their contents one after the other.
+
+    None: it failed, and may be there in part.
+    """
+    raw = ffi.new("tbx_record[]", len(files))
+    made = b"".join(_MADE.pack(size, *divmod(time_ns, 10**9), mode) for _, size, time_ns, mode in files)
+    names = [name for name, _, _, _ in files]
+    with ffi.from_buffer("uint8_t[]", data) as content, ffi.from_buffer("tbx_made[]", made) as table:
+        lib.tbx_files_make(raw, table, len(files), fd, b"\0".join(names), content)
+    return _records(names, raw)
 
 
 class Taken(NamedTuple):
@@ -104,6 +131,15 @@ def take_files(fd: int, names: Sequence[bytes], buffer: memoryview, most: int) -
 
 def _record(name: bytes, raw: Any) -> Record:
     return Record(name, raw.kind, raw.mode, raw.size, raw.mtime_ns, raw.ctime_ns, raw.inode, raw.device)
+
+
+def _records(names: Sequence[bytes], raw: Any) -> list[Record | None]:
+    """None for those of kind 0."""
+    found = zip(names, _RECORD.iter_unpack(ffi.buffer(raw)), strict=True)
+    return [
+        Record(name, kind, mode, size, mtime, ctime, inode, device) if kind else None
+        for name, (size, mtime, ctime, inode, device, mode, _, kind) in found
+    ]
 
 
 class Listing:
