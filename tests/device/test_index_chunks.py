@@ -6,7 +6,8 @@ import tracemalloc
 from toastbox.core.content import content_id
 from toastbox.core.diff import Signature
 from toastbox.core.entry import FILE, Entry
-from toastbox.device.index import LOOKUP, Index
+from toastbox.device.index import Index
+from toastbox.device.lookup import LOOKUP
 
 SEEN = Signature(1, 2, 3, 4)
 

@@ -28,6 +28,7 @@ from toastbox.core.entry import FILE, FOLDER, Entry
 from toastbox.core.names import children_range, key_of
 from toastbox.device import folder_sums, unsettled
 from toastbox.device.folder_sums import FolderSums
+from toastbox.device.lookup import known_keys, unknown_chunks
 from toastbox.device.places import Places, changed_span
 from toastbox.device.row import COLUMNS, INSERT, UPDATE, Row, prefix_of, values_of
 from toastbox.device.storage import storage_errors
@@ -50,7 +51,6 @@ CREATE TABLE piece(prefix INTEGER, entry INTEGER, PRIMARY KEY(prefix, entry)) WI
 CREATE TABLE intent(batch INTEGER, staged BLOB, inode INTEGER, record BLOB, expected BLOB);
 CREATE TABLE held(key BLOB PRIMARY KEY, reason TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 """
-LOOKUP = 256  # chunks looked for by one query
 CHECKPOINT_PAGES = 2000  # of 4 KiB: a page changed often is written to its place once in so many
 
 
@@ -210,6 +210,10 @@ class Index:
     def get(self, key: bytes) -> Row | None:
         found = self._db.execute(f"SELECT {COLUMNS} FROM entry WHERE key = ?", (key,)).fetchone()
         return Row(found) if found else None
+
+    def known(self, keys: list[bytes]) -> set[bytes]:
+        """Those of these keys that have a row."""
+        return known_keys(self._db, keys)
 
     def rows(self, below: bytes = b"") -> Iterator[Row]:
         """Every row below a folder's key (b"": all), in order of key. Rows may be changed meanwhile."""
@@ -442,19 +446,7 @@ class Index:
 
     def unknown(self, digests: list[bytes]) -> set[bytes]:
         """Those of these chunks that no file here has, for certain: `holders` would say none."""
-        unknown: set[bytes] = set()
-        for at in range(0, len(digests), LOOKUP):
-            prefixes = {prefix_of(digest): digest for digest in digests[at : at + LOOKUP]}
-            marks = ",".join("?" * len(prefixes))
-            found = self._db.execute(
-                f"SELECT prefix FROM entry WHERE prefix IN ({marks}) AND prefix != 0"
-                f" UNION SELECT prefix FROM piece WHERE prefix IN ({marks})",
-                (*prefixes, *prefixes),
-            )
-            for (prefix,) in found:
-                del prefixes[prefix]
-            unknown.update(prefixes.values())
-        return unknown
+        return unknown_chunks(self._db, digests)
 
     # --- intents and held entries
 
