@@ -1,5 +1,6 @@
 """A hub and devices in one process, on real folders, with nothing between them but method calls."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -246,3 +247,12 @@ def failing(owner: object, name: str, error: Exception) -> Iterator[None]:
 def contents(device: LocalDevice) -> dict[str, object]:
     """What a device holds at each path: bytes of a file, target of a link, None for a folder."""
     return {path: held[0] if isinstance(held, tuple) else held for path, (_, held) in device.tree().items()}
+
+
+@contextmanager
+def full_disk(device: LocalDevice) -> Iterator[None]:
+    """While this lasts, no file can be staged, alone or together with others."""
+    stage = device.folder.stage
+    with failing(stage, "make", OSError(errno.ENOSPC, "full")), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "make_all", lambda files, data: [None] * len(files))
+        yield

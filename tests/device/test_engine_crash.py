@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from local import LocalDevice, Trio, settle
+from toastbox.device.seen import Seen
 from toastbox.errors import DeviceFailing
 
 
@@ -62,14 +63,14 @@ def test_executable_bit_set_right_after_publishing_is_noticed(trio: Trio, monkey
     a.write("x", b"content")
     os.utime(a.root / "x", (1, 1))
     a.sync()
-    publish = b.folder.publish
+    publish = b.folder.publish_new
 
-    def publish_and_change(*arguments: object) -> bool:
-        done = publish(*arguments)  # type: ignore[arg-type]
+    def publish_and_change(names: list[str], paths: list[bytes]) -> list[tuple[bool, Seen | None]]:
+        done = publish(names, paths)
         (b.root / "x").chmod(0o755)
         return done
 
-    monkeypatch.setattr(b.folder, "publish", publish_and_change)
+    monkeypatch.setattr(b.folder, "publish_new", publish_and_change)
     b.engine.cycle()
     monkeypatch.undo()
     b.restart()

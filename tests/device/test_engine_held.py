@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local import Trio, contents, failing, held, look, settle
+from local import Trio, contents, failing, full_disk, held, look, settle
 from toastbox.device import engine
 from toastbox.device.index import Index
 from toastbox.device.stage import RESERVE_BYTES
@@ -86,7 +86,7 @@ def test_what_is_held_back_stays_so_while_the_hub_is_out_of_reach(trio: Trio, ki
     _, a, b = trio
     a.write("x", b"content")
     a.sync()
-    with failing(b.folder.stage, "make", OSError(errno.ENOSPC, "full")):
+    with full_disk(b):
         b.sync()
     assert held(b) == {b"x": "no room on this device"}
     with failing(b.remote, "fetch", HubUnreachable("gone")), pytest.raises(HubUnreachable):
@@ -104,7 +104,7 @@ def test_everything_held_back_is_tried_again(trio: Trio, monkeypatch: pytest.Mon
     for number in range(40):
         a.write(f"{number}", b"content %d" % number)
     a.sync()
-    with failing(b.folder.stage, "make", OSError(errno.ENOSPC, "full")):
+    with full_disk(b):
         b.sync()
     assert len(held(b)) == 40
     b.engine.retry_held()
@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_not_fetched_again(trio: Trio, monkeypatch: pytest.
     _, a, b = trio
     a.write("x", b"content")
     a.sync()
-    with failing(b.folder.stage, "make", OSError(errno.ENOSPC, "full")):
+    with full_disk(b):
         b.sync()
     fetched = b.remote.fetched
     monkeypatch.setattr(b.folder.stage, "free_bytes", lambda: 1000)

@@ -44,6 +44,7 @@ def test_bytes_of_files_that_are_made_are_counted(device: LocalDevice, tmp_path:
     other = LocalDevice(device.hub, tmp_path / "b")
     for number in range(20):
         device.write(f"d/{number}", os.urandom(1000))
+    device.write("larger", os.urandom(20_000))
     assert device.sync()
     meter = Meter(other.index)
     meter.start()
@@ -52,7 +53,8 @@ def test_bytes_of_files_that_are_made_are_counted(device: LocalDevice, tmp_path:
         calls = meter.tally.figures()
     finally:
         meter.stop()
-    assert calls["tbx_file_make"]["count"] == 20 and calls["tbx_file_make"]["bytes"] == 20_000
+    assert calls["tbx_file_make"]["count"] == 1 and calls["tbx_file_make"]["bytes"] == 20_000
+    assert calls["tbx_files_make"]["count"] == 1 and calls["tbx_files_make"]["bytes"] == 20_000
 
 
 def test_off_means_that_nothing_is_in_the_way(device: LocalDevice) -> None:

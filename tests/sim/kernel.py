@@ -289,6 +289,27 @@ class Kernel:
         except FileNotFoundError:
             return None
 
+    def move_files(
+        self, from_fd: int, old: list[bytes], to_fd: int, new: list[bytes]
+    ) -> list[tuple[bool, Record | None]]:
+        moved: list[tuple[bool, Record | None]] = []
+        for before, after in zip(old, new, strict=True):
+            try:
+                moved.append((True, self.move_file(from_fd, before, to_fd, after)))
+            except OSError:
+                moved.append((False, None))
+        return moved
+
+    def make_files(self, fd: int, files: list[tuple[bytes, int, int, int]], data: bytes) -> list[Record | None]:
+        made: list[Record | None] = []
+        for name, size, time_ns, mode in files:
+            content, data = bytes(data[:size]), data[size:]
+            try:
+                made.append(self.make_file(fd, name, content, time_ns, mode))
+            except OSError:
+                made.append(None)
+        return made
+
     def take_files(self, fd: int, names: list[bytes], buffer: memoryview, most: int) -> list[Taken]:
         taken, used = [], 0
         for name in names:
@@ -409,9 +430,9 @@ class Kernel:
     def installed(self) -> Iterator[None]:
         """While this lasts, device/folder.py and its stage run on this kernel."""
         fake: Any = self
-        names = ("list_directory", "folder_sums", "look", "move_file", "take_files")
+        names = ("list_directory", "folder_sums", "look", "move_file", "move_files", "take_files")
         calls = {name: getattr(self, name) for name in names}
-        of_stage = {"look": self.look, "make_file": self.make_file}
+        of_stage = {"look": self.look, "make_file": self.make_file, "make_files": self.make_files}
         with (
             mock.patch.multiple(folder_module, os=fake, posix=fake, **calls),
             mock.patch.multiple(stage_module, os=fake, posix=fake, **of_stage),

@@ -18,11 +18,12 @@ from toastbox.core.names import path_of
 from toastbox.device.aftermath import Aftermath
 from toastbox.device.ahead import Ahead
 from toastbox.device.dirty import Dirty
+from toastbox.device.echo import Echo
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock, PeerSource, Remote
 from toastbox.device.mend import Mender
-from toastbox.device.publish import Echo, Publisher
+from toastbox.device.publish import Publisher
 from toastbox.device.pull import Puller
 from toastbox.device.push import Pusher
 from toastbox.device.reading import Reader

@@ -24,7 +24,7 @@ from toastbox.device.stage import Stage
 from toastbox.errors import ArenaFull, SafetyRefused
 from toastbox.native import posix
 from toastbox.native.arena import Arena, Region
-from toastbox.native.scan import Listing, Record, list_directory, look, move_file, take_files
+from toastbox.native.scan import Listing, Record, list_directory, look, move_file, move_files, take_files
 from toastbox.native.sums import Sum, folder_sums
 
 STATE_NAME = b".toastbox"
@@ -289,6 +289,24 @@ class Folder:
             if done:
                 self._made(path)
         return done, self.lstat(path) if done else None
+
+    def publish_new(self, names: list[str], paths: list[bytes]) -> list[tuple[bool, Seen | None]]:
+        """Put staged files at paths of one folder with nothing there, as `publish` would; what it would say of each.
+
+        Not done: to be tried by itself, which says why.
+        """
+        try:
+            parent = self._parent(paths[0])[0] if not self._spelling else -1
+        except OSError:
+            parent = -1
+        if parent < 0:
+            return [(False, None)] * len(names)
+        leaves = [path.rpartition(b"/")[2] for path in paths]
+        moved = move_files(self.stage.fd, [os.fsencode(name) for name in names], parent, leaves)
+        return [
+            (done, self._seen(path, record) if record else None)
+            for path, (done, record) in zip(paths, moved, strict=True)
+        ]
 
     def _made(self, path: bytes) -> None:
         if self._spelling:

@@ -12,12 +12,13 @@ flush of the whole file system has made the renames of their batch durable.
 import errno
 import struct
 from collections.abc import Callable
-from typing import Protocol
 
 from toastbox.core import wire
+from toastbox.core.diff import Signature
 from toastbox.core.entry import DELETED, EXECUTABLE, FILE, FOLDER, LINK, Entry
 from toastbox.core.names import conflict_path, key_of, parent_of
 from toastbox.core.plan import Plan
+from toastbox.device.echo import Echo, Silence
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock
@@ -29,6 +30,7 @@ from toastbox.device.storage import NO_ROOM
 
 FEW = 4  # staged files that are flushed one by one; more are flushed with the whole file system
 MANY_INTENTS = 256
+TOGETHER = 64  # files published by one call
 REMOVAL = b"-"  # in place of a staged name: the path is removed
 RENAME = b"="  # in place of a staged name: renamed from the path that follows
 NO_WAY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # a folder above is missing, or is none
@@ -44,29 +46,6 @@ def pack_expected(seen: Seen | None) -> bytes:
 def unpack_inode(expected: bytes) -> int:
     """The inode number in what pack_expected made; 0 of nothing."""
     return int.from_bytes(expected[:8], "little")
-
-
-class Echo(Protocol):
-    """Told of what the publisher is about to do, so that the watcher does not take it for news."""
-
-    def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None: ...
-
-    def expect_folder(self, path: bytes) -> None: ...
-
-    def published(self) -> None: ...
-
-
-class Silence:
-    """Nobody watches."""
-
-    def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None:
-        pass
-
-    def expect_folder(self, path: bytes) -> None:
-        pass
-
-    def published(self) -> None:
-        pass
 
 
 class Publisher:
@@ -124,9 +103,7 @@ class Publisher:
         self._intend(plan, ready, seen, remote)
         self._flush([target.name for target in ready.values()])
         self._restructure(plan, seen, remote)
-        for entry in plan.publish:
-            if entry.path in ready:
-                self._attempt(entry, self._put, ready[entry.path], seen.get(entry.path))
+        self._put_all([ready[entry.path] for entry in plan.publish if entry.path in ready], seen)
         for entry in plan.meta:
             self._attempt(entry, self._set_meta, entry, seen[entry.path])
         for entry in plan.adopt:
@@ -135,8 +112,7 @@ class Publisher:
     def commit(self, cursor: int) -> None:
         """Write the rows of the batch and the cursor; on disk with the intents of the next batch, or by `settle`."""
         with self._index.joined():
-            for entry, seen in self._rows:
-                self._note(entry, seen)
+            self._note_all()
             if cursor:
                 self._index.set_meta("cursor", cursor)
             if self._all_flushed:
@@ -147,19 +123,27 @@ class Publisher:
         self._folder.forget()
         self.echo.published()
 
-    def _note(self, entry: Entry, seen: Seen | None) -> None:
-        key = key_of(entry.path)
-        self._index.unhold(key)
-        if entry.path in self._unflushed:
-            self._index.unsettled.mark(key, entry.seq, self._index.get)
-        if entry.kind == DELETED:
-            self._index.delete(key)
-        elif seen is None:
-            self._index.put(entry, NO_SIGNATURE)
-            self._changed(entry.path)  # its owner has deleted it since: that is to be proposed
-        else:
-            self._index.put(entry, seen.proof)
-            if seen.doubtful:
+    def _note_all(self) -> None:
+        """Rows are written in this order: those that are put, those that go."""
+        files: list[tuple[Entry, Signature]] = []
+        for entry, seen in self._rows:
+            key = key_of(entry.path)
+            self._index.unhold(key)
+            if entry.path in self._unflushed:
+                self._index.unsettled.mark(key, entry.seq, self._index.get)
+            signature = seen.proof if seen is not None else NO_SIGNATURE
+            if entry.kind == FILE and not entry.chunks:
+                files.append((entry, signature))
+            elif entry.kind != DELETED:
+                self._index.put(entry, signature)
+        if files:
+            self._index.put_files(files)
+        for entry, seen in self._rows:
+            if entry.kind == DELETED:
+                self._index.delete(key_of(entry.path))
+            elif seen is None:
+                self._changed(entry.path)  # its owner has deleted it since: that is to be proposed
+            elif seen.doubtful:
                 self._doubt(entry.path)
 
     # --- before and up to the flush
@@ -335,10 +319,42 @@ class Publisher:
 
     # --- files and links
 
+    def _put_all(self, targets: list[Target], seen: dict[bytes, Seen]) -> None:
+        """What is new in one folder together, the rest one by one."""
+        together: list[Target] = []
+        folder = b""
+        for target in targets:
+            path = target.entry.path
+            if path in seen or path in self._losers:
+                self._attempt(target.entry, self._put, target, seen.get(path))
+                continue
+            if together and (parent_of(path) != folder or len(together) >= TOGETHER):
+                self._put_new(together)
+                together = []
+            folder = parent_of(path)
+            together.append(target)
+        if together:
+            self._put_new(together)
+
+    def _put_new(self, targets: list[Target]) -> None:
+        """Files and links of one folder that has nothing of these names. What did not go by itself says why not."""
+        for target in targets:
+            self._expect(target)
+        looked_ns = self._clock.wall_ns()
+        names, paths = [target.name for target in targets], [target.entry.path for target in targets]
+        for target, (done, seen) in zip(targets, self._folder.publish_new(names, paths), strict=True):
+            if done:
+                self._done(target, seen, looked_ns)
+            else:
+                self._attempt(target.entry, self._put, target, None)
+
+    def _expect(self, target: Target) -> None:
+        if target.seen is not None:
+            self.echo.expect(target.entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
+
     def _put(self, target: Target, replaces: Seen | None) -> bool:
         entry = target.entry
-        if target.seen is not None:
-            self.echo.expect(entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
+        self._expect(target)
         looked_ns = self._clock.wall_ns()
         try:
             takes = entry.path in self._losers
@@ -350,11 +366,15 @@ class Publisher:
             self._unstage(target)
             self._retry(entry)
             return False
+        self._done(target, seen, looked_ns)
+        return True
+
+    def _done(self, target: Target, seen: Seen | None, looked_ns: int) -> None:
+        """seen: what is at its path, None if its owner took it away already; looked_ns: the wall clock before that."""
         seen = _judged(seen, looked_ns)
         if seen is not None and not (target.seen and seen.same_file(target.seen)):
             seen.doubtful = True
-        self._rows.append((entry, seen))
-        return True
+        self._rows.append((target.entry, seen))
 
     def _take_place(self, target: Target) -> tuple[bool, Seen | None]:
         """Exchange with whatever is at the path, which becomes a conflict copy: at no instant is the path empty."""

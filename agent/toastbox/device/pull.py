@@ -218,8 +218,9 @@ class Puller:
         batch = Batch(cursor)
         with self._index.joined():  # one look into the database for all of it
             self._looked_in, self._is_there = b"", True
+            known = self._index.known([key_of(entry.path) for entry in entries])
             for entry in entries:
-                item = self._observe(entry, batch.seen)
+                item = self._observe(entry, batch.seen, known)
                 if item is not None:
                     batch.items.append(item)
             batch.steps = plan(batch.items, self._device_name)
@@ -241,13 +242,13 @@ class Puller:
         if record and wire.decode_entry(record, 0, len(record))[0].entry.seq < entry.seq:
             self._index.unhold(key_of(entry.path))
 
-    def _observe(self, entry: Entry, seen: dict[bytes, Seen]) -> Item | None:
+    def _observe(self, entry: Entry, seen: dict[bytes, Seen], known_keys: set[bytes]) -> Item | None:
         """What base and local are for an entry of the journal; None when it is not for this device.
 
         What was held back stays so until this is settled: the hub may go out of reach, and the cursor is beyond it.
         """
         key = key_of(entry.path)
-        row = self._index.get(key)
+        row = self._index.get(key) if key in known_keys else None
         if row is not None and self._is_known(row.entry, entry):
             self._index.unhold(key)
             return None

@@ -31,6 +31,8 @@ OPEN_TARGETS = 8
 LIST_PAGE = 16384
 BESIDE_BYTES = 8 << 10  # what a write may take besides: the rest of its block, an inode, a name
 MAX_LISTED = 1 << 20  # chunks of one file
+SMALL_BYTES = 16 << 10  # files up to this size are made together
+TOGETHER_BYTES = 128 << 10
 NOT_THERE = "its content is missing on the hub"
 BAD_LIST = "the hub's list of its chunks is damaged"
 ZERO_CHUNK = hashlib.sha256(bytes(CHUNK_MAX)).digest()  # what a hole of a sparse file is made of
@@ -79,6 +81,8 @@ class Receiver:
         self._unknown: set[bytes] = set()  # chunks of this batch that no file here has
         self._needs: dict[bytes, Need] = {}
         self._needed_bytes = 0
+        self._small: list[Target] = []  # whose content has come, one behind the other, and is to be written
+        self._content = bytearray()
         self._room = 0  # bytes that may be written before the disk is asked again
 
     def begin(self, wanted: list[tuple[Entry, Seen | None]]) -> list[Target]:
@@ -126,6 +130,9 @@ class Receiver:
             if entry.kind == LINK:
                 target.seen = self._folder.stage.link(target.name, entry.content, entry.mtime_ns)
                 target.complete = True
+            elif self._is_nowhere(entry):
+                target.left = 1
+                self._ask(target, 0, entry.content, entry.size)
             else:
                 self._begin_file(target)
         except OSError as error:
@@ -134,6 +141,10 @@ class Receiver:
             if refused.code != "not-found":
                 raise
             target.failed = NOT_THERE
+
+    def _is_nowhere(self, entry: Entry) -> bool:
+        """Whether this is a file of one chunk that no file here has. Large enough to be of zeros, it may be a hole."""
+        return entry.content in self._unknown and entry.listed and not entry.chunks and entry.size < CHUNK_MAX
 
     def _begin_file(self, target: Target) -> None:
         entry = target.entry
@@ -268,6 +279,7 @@ class Receiver:
                     self._deliver(digest, given)
         if self._needs:
             raise HostilePeer("the hub left out chunks that it was asked for")
+        self._make_small()
         self._needed_bytes = 0
 
     def _deliver(self, digest: bytes, data: bytes | memoryview) -> None:
@@ -323,7 +335,32 @@ class Receiver:
         return takes
 
     def _write_whole(self, target: Target, data: bytes | memoryview) -> None:
-        """A file of one chunk, in one call."""
+        """A file of one chunk, in one call; if it is small, with others."""
+        if len(data) > SMALL_BYTES:
+            self._make(target, data)
+            return
+        self._small.append(target)
+        self._content += data
+        if len(self._content) >= TOGETHER_BYTES:
+            self._make_small()
+
+    def _make_small(self) -> None:
+        """Write the files that have gathered. One that cannot be made together with others says why by itself."""
+        files = [(t.name.encode(), t.entry.size, t.entry.mtime_ns, t.mode) for t in self._small]
+        at = 0
+        for target, seen in zip(self._small, self._folder.stage.make_all(files, self._content), strict=True):
+            if seen is not None:
+                target.seen, target.complete = seen, True
+            else:
+                self._make(target, bytes(self._content[at : at + target.entry.size]))
+            at += target.entry.size
+        self._let_go_of_small()
+
+    def _let_go_of_small(self) -> None:
+        self._small.clear()
+        self._content.clear()
+
+    def _make(self, target: Target, data: bytes | memoryview) -> None:
         try:
             target.seen = self._folder.stage.make(target.name, data, target.entry.mtime_ns, target.mode)
             target.complete = True
@@ -378,6 +415,7 @@ class Receiver:
         self._near = (b"", Places(b""))
         self._unknown = set()
         self._needs.clear()
+        self._let_go_of_small()
         self._needed_bytes = self._room = 0
 
 

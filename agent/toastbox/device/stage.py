@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from toastbox.device.seen import Seen, seen_of
 from toastbox.native import posix
-from toastbox.native.scan import look, make_file
+from toastbox.native.scan import look, make_file, make_files
 
 OPEN_STAGED = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 RESERVE_BYTES = 2 << 20
@@ -43,6 +43,10 @@ class Stage:
     def make(self, name: str, data: bytes | memoryview, mtime_ns: int, mode: int) -> Seen:
         """Stage a file in one call; how it looks. OSError: it may be there in part."""
         return seen_of(b"", make_file(self.fd, os.fsencode(name), data, mtime_ns, mode))
+
+    def make_all(self, files: list[tuple[bytes, int, int, int]], data: bytearray) -> list[Seen | None]:
+        """`make` for many: (name, size, mtime_ns, mode), and their contents one after the other. None: it failed."""
+        return [seen_of(b"", record) if record else None for record in make_files(self.fd, files, data)]
 
     def link(self, name: str, target: bytes, mtime_ns: int) -> Seen:
         """Stage a symbolic link; how it looks."""
