@@ -10,7 +10,7 @@ from toastbox.boards.schema import parse
 from toastbox.cli import main
 from toastbox.cli.device import settings_of
 from toastbox.config import AgentSettings
-from toastbox.device.parts import make_arena, take_buffers
+from toastbox.device.parts import make_arena, processors, take_buffers
 from toastbox.device.state import Store
 from toastbox.errors import WrongUse
 
@@ -66,7 +66,7 @@ def test_the_processor_of_each_raspberry_gets_debians_right_architecture() -> No
 def test_agent_can_work_with_the_memory_of_the_board(name: str) -> None:
     """Not only within its settings' limits: the arena really holds the windows and what lies beside them."""
     settings = AgentSettings(**boards.load(name).agent)
-    assert len(take_buffers(make_arena(settings), settings)) >= 3
+    assert len(take_buffers(make_arena(settings, processors()), settings)) >= 3
 
 
 def test_list_in_a_pipe_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:

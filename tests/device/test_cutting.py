@@ -11,7 +11,7 @@ from toastbox.config import AgentSettings
 from toastbox.core.chunker import Chunker as ReferenceChunker
 from toastbox.device.cutting import Cutting
 from toastbox.device.folder import Folder
-from toastbox.device.parts import make_arena, reading_size, take_buffers
+from toastbox.device.parts import make_arena, processors, reading_size, take_buffers
 from toastbox.device.reading import SHARED_BYTES, Reader
 from toastbox.native.chunker import Chunker
 
@@ -78,7 +78,7 @@ def test_error_of_the_disk_is_raised_whoever_read(failing: int) -> None:
 
 def test_large_file_is_hashed_by_several_threads_and_a_small_one_by_none_beside(tmp_path, monkeypatch) -> None:
     settings = AgentSettings()
-    arena = make_arena(settings)
+    arena = make_arena(settings, 2)
     folder = Folder(str(tmp_path), arena.regions["listings"])
     chosen = []
     real = Cutting.__init__
@@ -105,4 +105,4 @@ def test_buffer_has_a_part_for_each_processor_as_far_as_the_arena_has_room(
 ) -> None:
     settings = AgentSettings(arena=int(arena[0]) << 20)
     assert reading_size(settings, hashers) == parts * (512 << 10)
-    assert len(take_buffers(make_arena(settings), settings)) == 4
+    assert len(take_buffers(make_arena(settings, processors()), settings)) == 4

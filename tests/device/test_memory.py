@@ -8,8 +8,9 @@ import pytest
 from local import LocalDevice, LocalHub
 from toastbox.config import BESIDE_WINDOWS, KIB, AgentSettings
 from toastbox.device.memory import bytes_to_free, memory_limit
-from toastbox.device.parts import make_arena, take_buffers
+from toastbox.device.parts import make_arena, processors, take_buffers
 from toastbox.native import posix
+from toastbox.quantity import parse_bytes
 
 V1 = "4:memory:/board/agent\n3:cpuset:/\n0::/\n"
 V2 = "0::/board/agent\n"
@@ -31,7 +32,9 @@ def limit(tmp_path: Path, groups: str, **files: str) -> int:
 @pytest.mark.parametrize("windows", [2, 3])
 def test_least_arena_that_settings_take_holds_all_buffers(window: int, windows: int) -> None:
     settings = AgentSettings(arena=windows * window + BESIDE_WINDOWS, window=window)
-    assert [len(each) for each in take_buffers(make_arena(settings), settings)] == [window] * windows + [512 * KIB]
+    assert [len(each) for each in take_buffers(make_arena(settings, processors()), settings)] == [window] * windows + [
+        512 * KIB
+    ]
 
 
 def test_settings_refuse_an_arena_that_cannot_hold_them() -> None:
@@ -85,3 +88,11 @@ def test_way_is_made_after_each_flush_of_a_batch(tmp_path: Path, monkeypatch: py
     b.sync()
     assert made and set(made) == {12345} and a.tree() == b.tree()
     hub.close()
+
+
+@pytest.mark.parametrize(("arena", "listings"), [("2112KiB", "512KiB"), ("8MiB", "3264KiB"), ("32MiB", "27840KiB")])
+def test_listings_have_what_the_buffers_leave_of_the_arena(arena: str, listings: str) -> None:
+    window = 512 * KIB if arena == "2112KiB" else 1280 * KIB
+    settings = AgentSettings(arena=parse_bytes(arena), window=window)
+    assert make_arena(settings, 2).regions["listings"].stats().size_bytes == parse_bytes(listings)
+    assert make_arena(settings, 2, short=True).regions["listings"].stats().size_bytes == 512 * KIB

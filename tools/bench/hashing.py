@@ -49,7 +49,7 @@ def session(work: Path, scale: Scale) -> Figures:
 
 def _cut_and_hash(work: Path) -> None:
     settings = AgentSettings()
-    arena = make_arena(settings)
+    arena = make_arena(settings, 2)
     folder = Folder(str(work), arena.regions["listings"])
     seen = folder.lstat(NAME)
     if seen is None:

@@ -47,9 +47,10 @@ class Parts:
         credentials = store.credentials()
         self._moved = -MANY_MOVED  # entries that had been moved when memory was given back last
         self.clock = SystemClock()
-        self.arena = make_arena(settings)
+        to_free = bytes_to_free(memory_limit())
+        self.arena = make_arena(settings, processors(), short=to_free > 0)
         self.folder = Folder(str(store.folder), self.arena.regions["listings"])
-        self.folder.way_bytes = bytes_to_free(memory_limit())
+        self.folder.way_bytes = to_free
         self.index = Index(store.index_path, settings.sqlite_cache)
         up, down = self._throttle(settings, 0), self._throttle(settings, 1)
         sizes = window_sizes(settings)
@@ -127,9 +128,15 @@ def window_sizes(settings: AgentSettings) -> tuple[int, ...]:
     return (settings.window,) * (3 if settings.arena >= 3 * settings.window + BESIDE_WINDOWS else 2)
 
 
-def make_arena(settings: AgentSettings) -> Arena:
-    """The one region for listings and transfer buffers; the settings have seen to it that they fit."""
-    return Arena(settings.arena, regions={"listings": LISTING_BYTES})
+def make_arena(settings: AgentSettings, hashers: int, short: bool = False) -> Arena:
+    """The one region for listings and transfer buffers; the settings have seen to it that they fit.
+
+    Listings get what the buffers leave: a folder that does not fit into half of that is read once for each part of it.
+    short: of memory, so they get no more than they must have.
+    """
+    beside = sum(window_sizes(settings)) + reading_size(settings, hashers) - LEAST_WINDOW
+    spare = 0 if short else settings.arena - BESIDE_WINDOWS - beside
+    return Arena(settings.arena, regions={"listings": LISTING_BYTES + spare})
 
 
 def take_buffers(arena: Arena, settings: AgentSettings) -> list[memoryview]:
