@@ -11,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CNATIVE = ROOT / "cnative"
-CORE = ("arena", "chunker")
+CORE = ("arena", "chunker")  # freestanding: everywhere
+LINUX = ("memory", "posix", "scan", "sum")  # system calls: where there is Linux
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
 
 
@@ -33,9 +34,15 @@ class Target:
             raise FileNotFoundError(f"{self.tuple}-{name} is not installed: apt-get install {package}")
         return found
 
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Sources of the core, and of what it has for Linux."""
+        return CORE if self.name.startswith("cortex") else CORE + LINUX
+
     def compile(self, source: Path, output: Path, *extra: str) -> None:
-        """One freestanding object. CalledProcessError, its output on stderr, where the compiler objects."""
-        common = ("-std=c11", "-ffreestanding", *WARNINGS, f"-I{CNATIVE / 'include'}")
+        """One object, freestanding unless it is for Linux. CalledProcessError where the compiler objects."""
+        alone = () if source.stem in LINUX else ("-ffreestanding",)
+        common = ("-std=c11", *alone, *WARNINGS, f"-I{CNATIVE / 'include'}")
         command = [self.tool("gcc"), *self.flags, *common, *extra, "-c", "-o", str(output), str(source)]
         subprocess.run(command, check=True, timeout=120, cwd=output.parent)
 
