@@ -46,7 +46,7 @@ def test_top_shows_calls_while_something_happens(town: Town) -> None:
     assert any(row["module"].startswith("toastbox") for row in found["objects"])
     text = town.must("top", "a", "--once")
     assert text.startswith("memory   resident ") and "\x1b" not in text and "region   listings" in text
-    assert "\nobjects  toastbox." in text and "\ncpu      all" in text and "\nio       rchar" in text
+    assert "\nobjects  toastbox." in text and "\ncpu      " in text and "\nio       rchar" in text
 
 
 def test_top_needs_an_agent(town: Town) -> None:
