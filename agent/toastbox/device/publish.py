@@ -30,7 +30,7 @@ from toastbox.device.storage import NO_ROOM
 
 FEW = 4  # staged files that are flushed one by one; more are flushed with the whole file system
 MANY_INTENTS = 256
-TOGETHER = 64  # files published by one call
+TOGETHER = 64  # files published by one call, and noted: the rows of a whole page would be a megabyte
 REMOVAL = b"-"  # in place of a staged name: the path is removed
 RENAME = b"="  # in place of a staged name: renamed from the path that follows
 NO_WAY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # a folder above is missing, or is none
@@ -134,6 +134,9 @@ class Publisher:
             signature = seen.proof if seen is not None else NO_SIGNATURE
             if entry.kind == FILE and not entry.chunks:
                 files.append((entry, signature))
+                if len(files) == TOGETHER:
+                    self._index.put_files(files)
+                    files = []
             elif entry.kind != DELETED:
                 self._index.put(entry, signature)
         if files:
