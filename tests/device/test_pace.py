@@ -43,16 +43,18 @@ class World(NamedTuple):
         return min(self.seconds(True), self.seconds(False))
 
 
-def drive(world: World, count: int, pace: Pace | None = None, noise: random.Random | None = None) -> list[bool]:
-    """What is chosen for `count` windows; noise: makes the link's and the packer's times up to twice as long."""
+def drive(
+    world: World, count: int, pace: Pace | None = None, noise: random.Random | None = None, content: int = WINDOW
+) -> list[bool]:
+    """What is chosen for `count` transfers; noise: makes the link's and the packer's times up to twice as long."""
     pace, chosen = pace or Pace("auto"), []
     for _ in range(count):
         packed = pace.compress()
         chosen.append(packed)
-        wire, link_s, work_s = world.times(packed)
+        wire, link_s, work_s = world.times(packed, content)
         if noise:
             link_s, work_s = link_s * noise.uniform(1, 2), work_s * noise.uniform(1, 2)
-        pace.moved(packed, WINDOW, wire, link_s, work_s)
+        pace.moved(packed, content, wire, link_s, work_s)
     return chosen
 
 
@@ -108,7 +110,8 @@ def test_a_slow_processor_compresses_text_on_a_slow_link():
 
 
 def test_a_fast_processor_on_a_slow_link_is_not_sent_plain_to_see():
-    assert all(drive(World(link=1.25, packer=40), TRY_AGAIN * 3))
+    for content in (LEAST_BYTES, 300_000, WINDOW):
+        assert all(drive(World(link=1.25, packer=40), TRY_AGAIN * 2, content=content))
 
 
 def test_a_link_that_changes_is_noticed_within_three_transfers():

@@ -19,7 +19,7 @@ MOST_COST = 32  # times TRY_AGAIN: a first try may have been bad luck
 FIRST_TRY_COST = (
     1.25  # at once, if it is expected to cost at most this much more; more where work takes much of the time
 )
-FIRST_TRY_S = 0.25  # or no longer than this
+FIRST_TRY_LINK = 1 / 4_000_000  # or the link is not slow: seconds for a byte
 MARGIN = 0.9
 _WEIGHT = 0.5  # of the latest transfer
 _STALE = 2  # transfers after which what was measured no longer counts beside what is
@@ -36,7 +36,6 @@ class Pace:
         self._age = {True: 0, False: 0}  # transfers since it was measured
         self._share = 1.0
         self._work = 0.0
-        self._content = 0  # bytes of the last transfer
 
     def compress(self) -> bool:
         """Whether the next transfer is to be compressed."""
@@ -57,7 +56,7 @@ class Pace:
             self._share += (wire / content - self._share) * weight
             self._work += (work_s / content - self._work) * weight
         self._age = {packed: 0, (not packed): self._age[not packed] + 1}
-        self._last, self._content = packed, content
+        self._last = packed
         if len(self._link) == 2:
             costs = {way: self._cost(way, link) for way, link in self._link.items()}
             if costs[not self._way] < costs[self._way] * MARGIN:
@@ -77,7 +76,7 @@ class Pace:
         times = expected / now
         if other not in self._link:
             worked = now / (link * self._share)
-            if times < FIRST_TRY_COST * worked or expected * self._content < FIRST_TRY_S:
+            if times < FIRST_TRY_COST * worked or expected < FIRST_TRY_LINK:
                 return True
         return self._age[other] >= TRY_AGAIN * min(max(times, 1.0), MOST_COST)
 
