@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from toastbox.errors import SafetyRefused
+
 _START = datetime.datetime(1970, 1, 2)
 _NOT_BEFORE_THIS = datetime.datetime(2026, 1, 1)  # a hub that has lost its clock signs as if it were now
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: this hub may not know the time either
@@ -56,14 +58,23 @@ class Authority:
 
 
 def open_authority(folder: str) -> Authority:
-    """The authority kept in folder as hub.crt and hub.key; made there the first time."""
+    """The authority kept in folder as hub.crt and hub.key; made there the first time, before anything else.
+
+    SafetyRefused: it is gone or damaged. Another would be made in vain: devices know this one only.
+    """
     certificate_path, key_path = authority_paths(folder)
-    if not os.path.exists(certificate_path):
+    is_new = not any(os.path.exists(os.path.join(folder, name)) for name in ("journal.db", "head"))
+    if is_new and not os.path.exists(certificate_path):
         certificate_pem, key_pem = _make_authority()
         write_private(key_path, key_pem)
         write_private(certificate_path, certificate_pem)
-    with open(certificate_path, "rb") as certificate, open(key_path, "rb") as key:
-        return Authority(certificate.read(), key.read())
+    try:
+        with open(certificate_path, "rb") as certificate, open(key_path, "rb") as key:
+            return Authority(certificate.read(), key.read())
+    except (FileNotFoundError, ValueError) as error:
+        raise SafetyRefused(
+            "hub.crt or hub.key, by which devices know this hub, is gone or damaged: put both back from a backup"
+        ) from error
 
 
 def authority_paths(folder: str) -> tuple[str, str]:
