@@ -182,18 +182,19 @@ class Channel:
         self, method: str, target: str, headers: Mapping[str, str], parts: Sequence[Buffer]
     ) -> http.client.HTTPResponse:
         connection = self._connect()
-        connection.putrequest(method, target, skip_accept_encoding=True)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        if parts or method in ("POST", "PUT"):
-            connection.putheader("Content-Length", str(sum(map(len, parts))))
-        connection.endheaders()
-        try:
-            self._send(connection, parts)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-            if self._closed:
-                raise
-            # A refusal (too large, revoked) may have come before all was sent: it says more than the break.
+        with sockets.together(connection.sock):
+            connection.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            if parts or method in ("POST", "PUT"):
+                connection.putheader("Content-Length", str(sum(map(len, parts))))
+            connection.endheaders()
+            try:
+                self._send(connection, parts)
+            except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+                if self._closed:
+                    raise
+                # A refusal (too large, revoked) may have come before all was sent: it says more than the break.
         response = connection.getresponse()
         self._response = response
         return response

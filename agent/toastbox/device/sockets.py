@@ -7,6 +7,8 @@ s and is dead 120 s after the last sign of life; lossy Wi-Fi may lose three prob
 
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 KEEPALIVE_IDLE_S = 60
 KEEPALIVE_INTERVAL_S = 15
@@ -27,6 +29,20 @@ def tune(sock: socket.socket, dead_after_ms: int) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, dead_after_ms)
+
+
+@contextmanager
+def together(sock: socket.socket) -> Iterator[None]:
+    """What is sent meanwhile leaves in full packets (tcp(7), TCP_CORK), the last one at the end or after 0.2 s.
+
+    TLS is written record by record, 16 KiB each: apart, each wakes the receiver where packets hold more than that.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it is broken, and whoever sends or reads is told so
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
 
 def wake(sock: socket.socket) -> None:
