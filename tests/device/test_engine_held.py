@@ -206,3 +206,23 @@ def test_damaged_index_says_what_to_do(tmp_path: Path) -> None:
     path.write_bytes(b"no database at all" * 1000)
     with pytest.raises(DeviceFailing, match="compares everything anew"):
         Index(str(path))
+
+
+@pytest.mark.parametrize("kept", [b"", b"edited"])
+def test_file_that_became_a_folder_which_is_ignored_here_is_not_proposed_for_ever(trio: Trio, kept: bytes) -> None:
+    """The rule is there before the folder comes, and has not reached the device that makes it."""
+    _, a, b = trio
+    a.write("d", b"1")
+    settle(a, b)
+    (a.root / "d").unlink()
+    a.write("d/f", b"2")
+    a.sync()
+    b.write(".toastboxignore", b"d/\n")
+    b.restart()
+    (b.root / "d").unlink()
+    if kept:
+        b.write("d", kept)
+    settle(b)
+    assert held(b) == ({b"d": "what the hub has by this name is ignored here"} if kept else {})
+    settle(a, b)
+    assert contents(a)["d/f"] == b"2" and contents(b).get("d", b"") == kept

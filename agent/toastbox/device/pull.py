@@ -26,7 +26,7 @@ from toastbox.device.publish import Publisher, record_of
 from toastbox.device.reading import Reader
 from toastbox.device.receive import MAX_LISTED, Receiver, Target
 from toastbox.device.report import Report
-from toastbox.device.row import NO_SIGNATURE, UNSEEN
+from toastbox.device.row import NO_SIGNATURE, UNSEEN, Row
 from toastbox.device.seen import OTHER, Seen, freshness_ns
 from toastbox.device.send import Background
 from toastbox.device.spelling import TAKEN
@@ -254,7 +254,7 @@ class Puller:
             return None
         if self._ignored(entry.path, entry.kind == FOLDER):
             self._index.unhold(key)
-            self._hold_if_used(entry)
+            self._pass_over(entry, row)
             return None
         found = self._look(entry.path)
         known = found is None or (row is not None and row.signature == found.signature and row.entry.kind == found.kind)
@@ -300,11 +300,16 @@ class Puller:
             found.doubtful = True
         return found
 
-    def _hold_if_used(self, entry: Entry) -> None:
-        """A rule may leave out a folder and not a file of the same name, which then cannot be proposed."""
+    def _pass_over(self, entry: Entry, row: Row | None) -> None:
+        """What is ignored here. A rule may leave out a folder and not a file of the same name: one that is here cannot
+        be proposed, and of one that was deleted here the journal has nothing that could be deleted.
+        """
         found = self._folder.lstat(entry.path)
-        if found is not None and entry.kind != DELETED and not self._ignored(entry.path, found.kind == FOLDER):
-            self.hold(entry, "what the hub has by this name is ignored here")
+        if found is not None:
+            if entry.kind != DELETED and not self._ignored(entry.path, found.kind == FOLDER):
+                self.hold(entry, "what the hub has by this name is ignored here")
+        elif row is not None and not self._ignored(entry.path, row.entry.kind == FOLDER):
+            self._index.delete(row.key)
 
     def _keep(self, steps: Plan) -> None:
         """The local version wins: the journal's is what it is compared with, and proposed to replace."""
