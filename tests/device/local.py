@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -21,14 +22,15 @@ from toastbox.hub.journal.base import Device
 from toastbox.hub.refusal import Refusal
 from toastbox.native.arena import Arena
 
+T = TypeVar("T")
 WINDOW = 1 << 19
 
 
 class Inline:
     """Does at once what is submitted."""
 
-    def submit(self, function: Callable[[], None]) -> "Future[None]":
-        done: Future[None] = Future()
+    def submit(self, function: Callable[[], T]) -> "Future[T]":
+        done: Future[T] = Future()
         try:
             done.set_result(function())
         except Exception as error:

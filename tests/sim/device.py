@@ -37,9 +37,10 @@ class Died(BaseException):
 class Job:
     """What Background.submit gives, done now or when its result is asked for: two threads in two orders."""
 
-    def __init__(self, function: Callable[[], None]) -> None:
+    def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
         self._done = False
+        self._value: Any = None
         self._error: Exception | None = None
 
     def run(self) -> None:
@@ -47,17 +48,18 @@ class Job:
             return
         self._done = True
         try:
-            self._function()
+            self._value = self._function()
         except Exception as error:
             self._error = error
 
     def done(self) -> bool:
         return self._done
 
-    def result(self) -> None:
+    def result(self) -> Any:
         self.run()
         if self._error is not None:
             raise self._error
+        return self._value
 
     def exception(self) -> Exception | None:
         self.run()
@@ -71,7 +73,7 @@ class Beside:
         self._chance = chance
         self._last: Job | None = None
 
-    def submit(self, function: Callable[[], None]) -> Any:
+    def submit(self, function: Callable[[], Any]) -> Any:
         if self._last is not None:
             self._last.run()
         self._last = job = Job(function)

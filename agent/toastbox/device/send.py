@@ -3,11 +3,12 @@
 A *window* is a buffer of the arena. Files are read into it, cut and hashed there, and it leaves for the hub
 when it is full: which chunks are missing, those chunks, then the commit of every complete file. Windows take turns:
 while one is filled, the others are on the wire, each on a connection of its own (a *lane*), so that nothing waits for
-the hub's answer. They are done with in the order in which they left: a window commits after the one before it.
+the hub's answer. They are done with in the order in which they left: a window commits after the one before it. Each
+commit is a flush of the hub's disk, so a window that has few entries leaves them to the next, if that has left already.
 
     this thread   fill 1 | fill 2 ......... | fill 3 ......... | fill 1 .........
-    lane 1               | missing, chunks, commit 1 |         | missing, chunks, commit 3
-    lane 2                                  | missing, chunks  ... commit 2 |
+    lane 1               | missing, chunks 1 |                 | missing, chunks 3 ...
+    lane 2                                  | missing, chunks 2, commit 1 and 2 |
 
 A file larger than the window passes through it piece by piece; what was uploaded stays on the hub, so an interrupted
 upload goes on where it stopped. Of a large one the hub is told where the chunks belong that have left, if most were
@@ -21,10 +22,11 @@ A file that changes while it is read is not committed: no version is ever a mixt
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from toastbox.core import wire
 from toastbox.core.ahead import MAX_ITEMS, Run, encode_run, token_of
@@ -41,7 +43,9 @@ from toastbox.device.seen import Seen
 from toastbox.errors import HostilePeer, HubRefused, HubUnreachable
 from toastbox.native.chunker import Chunker
 
-BATCH_ENTRIES = 512
+T = TypeVar("T")
+
+BATCH_ENTRIES = 512  # of a window; a commit has less than that besides, of windows before it
 BATCH_LISTS = 4 << 20  # bytes of chunk lists in one commit
 BATCH_PATHS = 128 << 10  # bytes of paths in one commit: few are long, but there may be folders a thousand deep
 UNASKED_BYTES = 64 << 10  # so little is sent without asking first what is missing: one round trip less
@@ -90,7 +94,7 @@ Failed = Callable[[Proposal, Exception], None]
 class Background(Protocol):
     """Begins calls in order, beside the caller (an executor with a thread for each lane) or at once (tests)."""
 
-    def submit(self, function: Callable[[], None]) -> "Future[None]": ...
+    def submit(self, function: Callable[[], T]) -> "Future[T]": ...
 
 
 class Window:
@@ -103,7 +107,7 @@ class Window:
         self.parts: list[tuple[bytes, int, int]] = []
         self.proposals: list[Proposal] = []
         self.run: Run | None = None
-        self.sent: Future[None] | None = None
+        self.sent: Future[list[Proposal]] | None = None  # those it leaves to the next one
 
     def clear(self) -> None:
         self.used = self.listed = self.named = 0
@@ -142,6 +146,8 @@ class Sender:
         self._token = b""  # of the file in hand, if others are told of it before it is whole
         self._told = 0, 0  # bytes of its list, and of itself, that others are told of
         self._all_new = 0  # windows in a row of which the hub had nothing
+        self._left = 0  # windows so far
+        self._answered: deque[list[Proposal]] = deque()
         self.epoch = 0
         self.flags = 0
 
@@ -335,17 +341,18 @@ class Sender:
         busy = before is not None and not before.done()
         self._turn_of = (self._turn_of + 1) % len(self._lanes) if busy else 0
         lane = self._lanes[self._turn_of]
-        window.sent = self._background.submit(lambda: self._send(window, lane, before))
+        self._left = number = self._left + 1
+        window.sent = self._background.submit(lambda: self._send(window, lane, before, number))
         self._settle(self._window)
 
     def _settle(self, window: Window) -> None:
-        """Wait until a window has been answered for; report; make it empty."""
+        """Wait until a window is done with, make it empty; report what the hub has answered so far."""
         if window.sent is not None:
             sent, window.sent = window.sent, None
             sent.result()
-            if window.proposals:
-                self._done(window.proposals)
         window.clear()
+        while self._answered:
+            self._done(self._answered.popleft())
 
     def finish(self) -> None:
         """Send what is left and wait for every answer. Raises what sending raised."""
@@ -364,23 +371,29 @@ class Sender:
                 window.sent.exception()
                 window.sent = None
             window.clear()
+        self._answered.clear()
         self._all_new = 0
 
     # --- beside the caller
 
-    def _send(self, window: Window, lane: Remote, before: "Future[None] | None") -> None:
+    def _send(
+        self, window: Window, lane: Remote, before: "Future[list[Proposal]] | None", number: int
+    ) -> list[Proposal]:
         """before: the window that left last. As each ends after it, a lane is free when its turn comes again.
 
         A window that nobody is in front of takes the first lane: what is small needs no second connection.
         """
         new_bytes = self._upload(window, lane)
-        if before is not None:
-            before.result()
+        proposals = (before.result() if before is not None else []) + window.proposals
         if window.run is not None and 2 * new_bytes > len(window.buffer):
             with suppress(HubRefused, HubUnreachable):  # a hint; and an older hub knows none
                 lane.tell_ahead(encode_run(window.run))
-        if window.proposals:
-            self._commit(window.proposals, lane)
+        if number < self._left and _are_few(proposals):
+            return proposals
+        if proposals:
+            self._commit(proposals, lane)
+            self._answered.append(proposals)
+        return []
 
     def _upload(self, window: Window, lane: Remote) -> int:
         """Send what the hub lacks; how many bytes that were."""
@@ -414,3 +427,12 @@ class Sender:
             raise HostilePeer("the hub answered for other entries than were sent")
         for proposal, (status, seq) in zip(proposals, answer.results, strict=True):
             proposal.status, proposal.seq = status, seq
+
+
+def _are_few(proposals: list[Proposal]) -> bool:
+    """Whether they may go with those of another window."""
+    return (
+        len(proposals) < BATCH_ENTRIES
+        and sum(len(each.entry.chunks) for each in proposals) < BATCH_LISTS // 2
+        and sum(len(each.entry.path) for each in proposals) < BATCH_PATHS // 2
+    )
