@@ -8,7 +8,6 @@
     |-- HubRefused               1   the hub answered with a problem (its code, its status)
     |   `-- EpochChanged             the hub's journal was restored: compare everything again
     |-- HostilePeer              1   an answer that no honest peer gives
-    |-- MissingData              1   a chunk that nobody has
     |-- DamagedData              1   bytes that do not hash to their name (both names are carried)
     |-- DeviceFull               1   no room on the disk (ENOSPC, quota, file size limit)
     |-- DeviceFailing            1   the disk or the file system reports errors
@@ -64,10 +63,6 @@ class EpochChanged(HubRefused):
 
 class HostilePeer(ToastboxError):
     """A message that no honest peer sends: it is dropped with the connection."""
-
-
-class MissingData(ToastboxError):
-    """Content that is named but that nobody holds."""
 
 
 class DamagedData(ToastboxError):

@@ -66,11 +66,3 @@ def show_bytes(count: int) -> str:
     steps = max(0, min((count.bit_length() - 1) // 10, 4))
     unit = ("B", "KiB", "MiB", "GiB", "TiB")[steps]
     return f"{count} B" if steps == 0 else f"{count / (1 << 10 * steps):.1f} {unit}"
-
-
-def show_seconds(seconds: float) -> str:
-    """`40 s`, `12 min`, `3 h`, `2 days`: for people."""
-    for unit, size in (("days", 172800), ("h", 7200), ("min", 120)):
-        if seconds >= size:
-            return f"{seconds / SECONDS[unit[0]]:.0f} {unit}"
-    return f"{seconds:.0f} s"

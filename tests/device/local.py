@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -258,3 +258,18 @@ def full_disk(device: LocalDevice) -> Iterator[None]:
     with failing(stage, "make", OSError(errno.ENOSPC, "full")), pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "make_all", lambda files, data: [None] * len(files))
         yield
+
+
+def nest(root: Path, name: str, depth: int, files: Sequence[str] = ()) -> None:
+    """Folders inside each other, deeper than a path can name that begins at the root of the file system; empty files
+    of these names in each.
+    """
+    place = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=place)
+        below = os.open(name, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+        for file in files:
+            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, dir_fd=place))
+    os.close(place)

@@ -4,15 +4,19 @@ import os
 
 import pytest
 
-from local import Trio, contents, settle
+from local import LocalDevice, Trio, contents, settle
 from toastbox.device.seen import Seen
+
+
+def send_small(device: LocalDevice, count: int) -> None:
+    for number in range(count):
+        device.write(f"d/{number}", b"%d" % number)
+    assert device.sync()
 
 
 def test_path_taken_just_before_many_are_published_keeps_both(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
     _, a, b = trio
-    for number in range(200):
-        a.write(f"d/{number}", b"%d" % number)
-    assert a.sync()
+    send_small(a, 200)
     publish = b.folder.publish_new
 
     def take_and_publish(names: list[str], paths: list[bytes]) -> list[tuple[bool, Seen | None]]:
@@ -30,9 +34,7 @@ def test_path_taken_just_before_many_are_published_keeps_both(trio: Trio, monkey
 
 def test_deletion_right_after_many_are_published_is_a_deletion(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
     _, a, b = trio
-    for number in range(10):
-        a.write(f"d/{number}", b"%d" % number)
-    assert a.sync()
+    send_small(a, 10)
     publish = b.folder.publish_new
 
     def publish_and_delete(names: list[str], paths: list[bytes]) -> list[tuple[bool, Seen | None]]:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,17 +22,22 @@ def device(tmp_path: Path) -> Iterator[LocalDevice]:
     hub.close()
 
 
-def test_calls_of_c_hashes_and_statements_are_counted(device: LocalDevice) -> None:
-    for number in range(20):
-        device.write(f"d/{number}", os.urandom(1000))
-    device.write("large", os.urandom(3_000_000))
+def counted(device: LocalDevice) -> dict[str, Any]:
+    """The calls of one sync."""
     meter = Meter(device.index)
     meter.start()
     try:
         assert device.sync()
-        calls = meter.tally.figures()
+        return meter.tally.figures()
     finally:
         meter.stop()
+
+
+def test_calls_of_c_hashes_and_statements_are_counted(device: LocalDevice) -> None:
+    for number in range(20):
+        device.write(f"d/{number}", os.urandom(1000))
+    device.write("large", os.urandom(3_000_000))
+    calls = counted(device)
     assert calls["tbx_folders_sum"]["count"] >= 1 and calls["tbx_listing_scan"]["bytes"] > 20 * 40
     cut = sum(row["bytes"] for name, row in calls.items() if name.startswith("tbx_chunker_"))
     assert 3_000_000 <= cut < 3_100_000
@@ -46,13 +52,7 @@ def test_bytes_of_files_that_are_made_are_counted(device: LocalDevice, tmp_path:
         device.write(f"d/{number}", os.urandom(1000))
     device.write("larger", bytes(20_000))  # of one chunk: random bytes are cut in two once in twenty times
     assert device.sync()
-    meter = Meter(other.index)
-    meter.start()
-    try:
-        assert other.sync()
-        calls = meter.tally.figures()
-    finally:
-        meter.stop()
+    calls = counted(other)
     assert calls["tbx_file_make"]["count"] == 1 and calls["tbx_file_make"]["bytes"] == 20_000
     assert calls["tbx_files_make"]["count"] == 1 and calls["tbx_files_make"]["bytes"] == 20_000
 

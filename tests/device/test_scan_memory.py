@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local import LocalDevice, LocalHub
+from local import LocalDevice, LocalHub, nest
 from toastbox.device.push import Pusher
 from toastbox.device.row import Row
 from toastbox.device.seen import Seen
@@ -149,14 +149,3 @@ def test_deep_tree_costs_one_path_and_not_one_for_each_folder(pair: tuple[LocalD
     assert a.sync() and b.sync()
     assert len(sizes) > 1 and max(sizes) < 2 * BATCH_PATHS
     assert len(b.index) == 200
-
-
-def nest(root: Path, name: str, depth: int) -> None:
-    """Folders inside each other, deeper than a path can name that begins at the root of the file system."""
-    place = os.open(root, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=place)
-        below = os.open(name, os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = below
-    os.close(place)

@@ -1,7 +1,6 @@
 """What files on their way cost: objects of the batch in hand, however many files there are."""
 
 import gc
-import os
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local import LocalDevice, LocalHub
+from local import LocalDevice, LocalHub, nest
 from toastbox.device import pull, send
 
 BATCH = 50
@@ -85,7 +84,7 @@ def test_pages_of_deep_folders_are_short(
 ) -> None:
     monkeypatch.setattr(pull, "PAGE_ENTRIES", 1024)
     a, b = pair
-    nest_with_files(a.root, "level", 600)
+    nest(a.root, "level", 600, ("1", "2"))
     assert a.sync()
     tracemalloc.start()
     try:
@@ -94,15 +93,3 @@ def test_pages_of_deep_folders_are_short(
     finally:
         tracemalloc.stop()
     assert len(b.index) == 1800 and peak < 6_000_000, f"{peak}: pages of 1 MiB take 8,500,000"
-
-
-def nest_with_files(root: Path, name: str, depth: int) -> None:
-    place = os.open(root, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(name, dir_fd=place)
-        below = os.open(name, os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = below
-        for file in ("1", "2"):
-            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, dir_fd=place))
-    os.close(place)

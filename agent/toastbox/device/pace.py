@@ -16,9 +16,8 @@ round it costs a slow link seconds.
 LEAST_BYTES = 64 << 10  # what is smaller says more of latency than of the link
 TRY_AGAIN = 64  # transfers after which the way not taken is tried, if that is expected to cost as much
 MOST_COST = 32  # times TRY_AGAIN: a first try may have been bad luck
-FIRST_TRY_COST = (
-    1.25  # at once, if it is expected to cost at most this much more; more where work takes much of the time
-)
+# The first try comes at once if it is expected to cost at most so much more; more where work takes much of the time.
+FIRST_TRY_COST = 1.25
 FIRST_TRY_LINK = 1 / 4_000_000  # or the link is not slow: seconds for a byte
 MARGIN = 0.9
 _WEIGHT = 0.5  # of the latest transfer

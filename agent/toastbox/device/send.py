@@ -115,6 +115,11 @@ class Window:
         self.proposals.clear()
         self.run = None
 
+    def propose(self, proposal: Proposal) -> None:
+        self.proposals.append(proposal)
+        self.listed += len(proposal.entry.chunks)
+        self.named += len(proposal.entry.path)
+
     @property
     def room(self) -> int:
         return len(self.buffer) - self.used
@@ -157,10 +162,7 @@ class Sender:
 
     def add(self, proposal: Proposal) -> None:
         """Propose a change that needs no content (folder, link, deletion, rename)."""
-        window = self._window
-        window.proposals.append(proposal)
-        window.listed += len(proposal.entry.chunks)
-        window.named += len(proposal.entry.path)
+        self._window.propose(proposal)
         self._turn_when_full()
 
     def _turn_when_full(self) -> None:
@@ -213,33 +215,23 @@ class Sender:
 
     def _take_one(self, window: Window, start: int, proposal: Proposal, seen: Seen, wanted: Wanted) -> None:
         """A file that is in the window from start on; the next one may take its place if it is not wanted."""
-        size = seen.size
-        if 0 < size < CHUNK_MIN:
-            digest = hashlib.sha256(window.buffer[start : start + size]).digest()
-            parts, chunks = [(digest, start, start + size)], b""
-        else:
-            parts = self._parts_of(window, start, size)
-            chunks = b"".join([chunk_item(digest, end - begin) for digest, begin, end in parts])
-            digest = content_id(chunks, size)
-        entry = proposal.entry
-        entry.flags, entry.size, entry.mtime_ns, entry.content = seen.flags, size, seen.mtime_ns, digest
-        entry.chunks = chunks if len(parts) > 1 else b""
-        proposal.seen = seen
+        parts = self._parts_of(window, start, seen.size)
+        self._fill_in(proposal, seen, b"".join([chunk_item(digest, end - begin) for digest, begin, end in parts]))
         if not wanted(proposal):
             return
         if proposal.base_chunks:
             known = Places(proposal.base_chunks)
             parts = [part for part in parts if known.find(part[0]) is None]
         window.parts += parts
-        window.used = start + size
-        window.proposals.append(proposal)
-        window.listed += len(entry.chunks)
-        window.named += len(entry.path)
+        window.used = start + seen.size
+        window.propose(proposal)
 
     def _parts_of(self, window: Window, start: int, size: int) -> list[tuple[bytes, int, int]]:
         """The chunks of a file that is whole in the window."""
-        self._chunker.reset()
-        ends = [start + end for end in self._chunker.cuts(window.buffer[start : start + size])]
+        ends: list[int] = []
+        if size >= CHUNK_MIN:
+            self._chunker.reset()
+            ends = [start + end for end in self._chunker.cuts(window.buffer[start : start + size])]
         if size and (not ends or ends[-1] < start + size):
             ends.append(start + size)
         spans = zip([start, *ends], ends, strict=False)

@@ -14,7 +14,7 @@ from toastbox import __version__
 from toastbox.announce import Presence
 from toastbox.config import HubSettings
 from toastbox.errors import WrongUse
-from toastbox.hub import records
+from toastbox.hub import tls
 from toastbox.hub.connections import Connections, Handler
 from toastbox.hub.control import ControlServer
 from toastbox.hub.door import Door
@@ -74,7 +74,7 @@ class HubServer:
         for device in self._home.service.journal.devices():
             if not device.revoked:
                 self._webhooks.set(device)
-        records.save_memory()
+        tls.save_memory()
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
