@@ -17,7 +17,7 @@ def library(name: str, *sources: str, extra: tuple[str, ...] = ()) -> tuple[str,
 
 setup(
     libraries=[
-        library("toastbox_linux", "scan.c", "sum.c", "posix.c", "memory.c"),
+        library("toastbox_linux", "scan.c", "sum.c", "digest.c", "posix.c", "memory.c"),
         library("toastbox_core", "arena.c", "chunker.c", extra=("-ffreestanding",)),
     ],
     cffi_modules=["cnative/cffi/build_native.py:ffibuilder"],

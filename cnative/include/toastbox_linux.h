@@ -86,6 +86,25 @@ int tbx_folder_sum(tbx_sum *out, int fd, uint64_t device, const uint8_t *key, co
 void tbx_folders_sum(tbx_sum *out, uint32_t count, int root_fd, uint64_t device, const char *paths, const uint8_t *key,
                      const char *skip, size_t way);
 
+/* ---- Digests: src/digest.c ----------------------------------------------------------------------------- */
+
+/* SHA-256 of libcrypto, 1.1 or 3: its functions, under their names without EVP_MD_ and EVP_Digest. */
+typedef struct tbx_digester {
+    void *(*context_new)(void);
+    void (*context_free)(void *context);
+    const void *(*sha256)(void);
+    int (*begin)(void *context, const void *kind, void *engine);
+    int (*update)(void *context, const void *data, size_t size);
+    int (*end)(void *context, uint8_t *digest, unsigned int *size);
+} tbx_digester;
+
+/* Finds them in a library that this process has loaded. 1: found; 0: it is not loaded, or lacks some. */
+int tbx_digester_open(tbx_digester *out, const char *library);
+
+/* Writes a chunk list (docs/SPEC.md, section 3) of count chunks that lie one behind the other in data and end at ends[i]:
+ * of each its SHA-256 and its length, 36 bytes. */
+int tbx_digest_chunks(const tbx_digester *with, uint8_t *out, const uint8_t *data, const size_t *ends, size_t count);
+
 /* ---- Kernel calls: src/posix.c ------------------------------------------------------------------------- */
 
 enum {

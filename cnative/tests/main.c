@@ -6,6 +6,7 @@ int main(void)
     test_arena();
     test_scan();
     test_sum();
+    test_digest();
     puts("C tests passed");
     return 0;
 }

@@ -27,5 +27,6 @@ void test_chunker(void);
 void test_arena(void);
 void test_scan(void);
 void test_sum(void);
+void test_digest(void);
 
 #endif

@@ -10,11 +10,11 @@ The bytes behind a part's last cut begin the next part. Nothing waits but for th
 the file. Reading, cutting and hashing all release the interpreter's lock.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 
 from toastbox.native.chunker import Chunker
+from toastbox.native.digest import chunk_list
 
 
 class Cutting:
@@ -61,7 +61,7 @@ class Cutting:
                 place = len(self._lists)
                 self._lists.append(b"")
                 ends = self._fill(part)
-            self._lists[place] = list_items(part, ends)
+            self._lists[place] = chunk_list(part, ends)
 
     def _fill(self, part: memoryview) -> list[int]:
         """Fill a part behind the bytes of the open chunk; where the chunks end that are complete in it."""
@@ -74,15 +74,3 @@ class Cutting:
         ends = [at + end for end in self._chunker.cuts(part[at : at + got])]
         self._open = part[ends[-1] if ends else 0 : at + got]
         return ends
-
-
-def list_items(data: memoryview, ends: list[int]) -> bytes:
-    """The chunks of data that end there, one behind the other, in a chunk list: of each its hash, its length
-    (docs/SPEC.md, section 3). As little is done for a chunk as can be: another thread may wait for the interpreter.
-    """
-    sha256, items, start = hashlib.sha256, [], 0
-    for end in ends:
-        items.append(sha256(data[start:end]).digest())
-        items.append((end - start).to_bytes(4, "little"))
-        start = end
-    return b"".join(items)
