@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tools.bench import chunking, hashing, latency_peers, ours, releases, report, rsync, saves, sessions, syncthing
+from tools.bench import (
+    bare,
+    chunking,
+    hashing,
+    latency_peers,
+    ours,
+    releases,
+    report,
+    rsync,
+    saves,
+    sessions,
+    syncthing,
+)
 from tools.bench.disks import require_root
 from tools.bench.errors import BenchError
 from tools.bench.figures import Figures
@@ -37,6 +49,7 @@ class Task:
 TASKS = (
     Task("toastbox", "tree", "", partial(sessions.tree_session, ours.open_pair)),
     Task("syncthing", "tree", "syncthing", partial(sessions.tree_session, syncthing.open_pair)),
+    Task("bare relay", "tree", "openssl", bare.session),
     Task("toastbox", "edits", "", partial(sessions.edit_session, ours.open_pair)),
     Task("syncthing", "edits", "syncthing", partial(sessions.edit_session, syncthing.open_pair)),
     Task("toastbox", "saves", "", saves.session),

@@ -59,6 +59,8 @@ ROWS = (
     Row("1 byte inserted in the large file, larger leg", "insert_wire_bytes", 0.35 * MEGA, "MB", MEGA),
     Row("100 overwrites of 4 KiB, larger leg", "overwrite_wire_bytes", 12 * MEGA, "MB", MEGA),
     Row("the large file A -> hub -> B, wall", "large_wall_s", 1 / 2, "s", of_peer=True),
+    Row("  beside a relay that only hashes, encrypts and writes", "large_wall_s", None, "s", peer="bare relay"),
+    Row("  processor time of all programs", "large_cpu_s", None, "s", peer="bare relay"),
     Row(
         "Django 5.0.3 to an empty folder, larger leg", "django_first_wire_bytes", 1.1, "MB", MEGA, True, peer="rsync -z"
     ),

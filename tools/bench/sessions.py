@@ -112,11 +112,13 @@ def _large(pair: Pair, size_bytes: int) -> Figures:
     """One large file, from when it is whole in A's folder."""
     target = pair.b.folder / large.NAME
     before = watch.identity(target)
+    cpu_before = sum(_cpu(pair).values())
     large.place(pair.a, size_bytes)
     started = time.monotonic()
     wall = watch.wait_change(target, size_bytes, before, pair.processes) - started
+    cpu = sum(_cpu(pair).values()) - cpu_before
     watch.require_equal_files(pair.a.folder / large.NAME, target)
-    return {"large_wall_s": wall}
+    return {"large_wall_s": wall, "large_cpu_s": cpu}
 
 
 def _edit(pair: Pair, what: str, edit: Callable[[Side], None]) -> Figures:
