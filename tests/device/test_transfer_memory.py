@@ -21,6 +21,7 @@ IN_HAND = 12  # objects for each of a batch: rows, proposals, entries, looks; tw
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LocalDevice, LocalDevice]]:
     monkeypatch.setattr(pull, "PAGE_ENTRIES", BATCH)
     monkeypatch.setattr(send, "BATCH_ENTRIES", BATCH)
+    gc.collect()  # what tests before have left is not of a batch
     hub = LocalHub(tmp_path / "hub")
     yield LocalDevice(hub, tmp_path / "a"), LocalDevice(hub, tmp_path / "b")
     hub.close()
