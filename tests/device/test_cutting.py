@@ -94,15 +94,15 @@ def test_large_file_is_hashed_by_several_threads_and_a_small_one_by_none_beside(
         seen = folder.lstat(name)
         assert Reader(folder, buffer, 2).chunks(seen) == Reader(folder, buffer).chunks(seen)
     folder.close()
-    assert chosen == [[512 << 10] * 2, [1 << 20], [1 << 20], [1 << 20]]
+    assert chosen == [[1 << 20] * 2, [2 << 20], [2 << 20], [2 << 20]]
 
 
 @pytest.mark.parametrize(
-    ("hashers", "arena", "parts"), [(1, "8MiB", 1), (2, "8MiB", 2), (4, "5MiB", 1), (16, "8MiB", 7)]
+    ("hashers", "arena", "halves"), [(1, "8MiB", 2), (2, "8MiB", 4), (4, "5MiB", 1), (16, "8MiB", 7)]
 )
-def test_buffer_has_a_part_for_each_processor_as_far_as_the_arena_has_room(
-    hashers: int, arena: str, parts: int
+def test_buffer_has_a_large_part_for_each_processor_as_far_as_the_arena_has_room(
+    hashers: int, arena: str, halves: int
 ) -> None:
     settings = AgentSettings(arena=int(arena[0]) << 20)
-    assert reading_size(settings, hashers) == parts * (512 << 10)
+    assert reading_size(settings, hashers) == halves * (512 << 10)
     assert len(take_buffers(make_arena(settings, processors()), settings)) == 4

@@ -145,6 +145,10 @@ def take_buffers(arena: Arena, settings: AgentSettings) -> list[memoryview]:
 
 
 def reading_size(settings: AgentSettings, hashers: int) -> int:
-    """Bytes to read into: a part for each thread that hashes, as far as the arena has room beside the windows."""
+    """Bytes to read into: a part for each thread that hashes, as far as the arena has room beside the windows.
+
+    Twice as large where listings keep a third of that room: a part then carries half as much over from the one before.
+    """
     room = settings.arena - BESIDE_WINDOWS - sum(window_sizes(settings))
-    return LEAST_WINDOW * min(hashers, 1 + room // LEAST_WINDOW)
+    size = LEAST_WINDOW * min(hashers, 1 + room // LEAST_WINDOW)
+    return 2 * size if 2 * size - LEAST_WINDOW <= room * 2 // 3 else size
