@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from toastbox.hub.journal.connect import Readers, open_writer
+from toastbox.hub.journal.connect import Inserter, Readers, open_writer
 
 VERSION = 1
 _SCHEMA = f"""
@@ -33,7 +33,7 @@ _SCHEMA = f"""
 _MARKS = """
     CREATE TEMP TABLE IF NOT EXISTS used (
         folder INTEGER, digest BLOB, PRIMARY KEY (folder, digest)) WITHOUT ROWID"""
-_ADD = "INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?)"
+_ADD = Inserter("INSERT OR REPLACE INTO chunk VALUES {}", 6)
 _MANY = "SELECT digest, pack, offset, size FROM chunk WHERE folder = ? AND digest IN ({})"
 _EXAMINE = """
     SELECT c.folder, c.digest, u.digest IS NULL AND c.stored_s < ? FROM chunk AS c
@@ -152,7 +152,7 @@ class ChunkIndex:
         """After commit(): the rows go into the table. durable: packs are on stable storage up to there."""
         rows = [(*name, *place, stored_s) for name, (place, stored_s) in sorted(self._young.items())]
         connection = self._writing()
-        connection.executemany(_ADD, rows)
+        _ADD.insert(connection, rows)
         connection.execute("UPDATE durable SET pack = ?, offset = ?", durable)
         connection.execute("COMMIT")
         self._young, self._young_bytes = {}, 0

@@ -3,11 +3,14 @@
 import os
 import sqlite3
 import threading
+from collections.abc import Sequence
+from itertools import chain
 
 _WRITER_CACHE_KIB = 8192
 _READER_CACHE_KIB = 2048
 _CHECKPOINT_PAGES = 4000  # 16 MiB of write-ahead log: a checkpoint every few thousand commits
 _LOG_LIMIT_BYTES = 64 << 20
+_ROWS = 32  # in one statement: more save little, and this is below the least number of parameters any SQLite takes
 
 
 def open_writer(path: str, synchronous: str) -> sqlite3.Connection:
@@ -24,6 +27,27 @@ def open_writer(path: str, synchronous: str) -> sqlite3.Connection:
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
     return connection
+
+
+class Inserter:
+    """An INSERT of rows of one width, many of them by one statement.
+
+    Each step of a statement gives up the interpreter's lock, which other threads then take: with a row a step the
+    writing thread would have to win it back for each row.
+    """
+
+    def __init__(self, statement: str, width: int) -> None:
+        """statement: with {} where the rows go, as in "INSERT INTO name VALUES {}"."""
+        row = f"({', '.join('?' * width)})"
+        self._one = statement.format(row)
+        self._many = statement.format(", ".join([row] * _ROWS))
+
+    def insert(self, connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
+        """In their order."""
+        rest = len(rows) - len(rows) % _ROWS
+        for at in range(0, rest, _ROWS):
+            connection.execute(self._many, list(chain.from_iterable(rows[at : at + _ROWS])))
+        connection.executemany(self._one, rows[rest:])
 
 
 class Readers:

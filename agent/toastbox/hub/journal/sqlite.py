@@ -1,6 +1,6 @@
 """The journal in one SQLite database (WAL): docs/SPEC.md, section 9.
 
-Rows appended since the last flush wait in lists and go in by executemany: into the transaction when a range
+Rows appended since the last flush wait in a list and go in many at a time: into the transaction when a range
 query needs them there, to the disk at flush(). A dictionary over the batch in hand answers what the current
 row of a path is, so that a folder and its content may come in one commit. SQLite syncs the log before it
 moves the mark that readers look at: what they see is durable.
@@ -11,15 +11,16 @@ from collections.abc import Iterable, Sequence
 
 from toastbox.core.entry import DELETED, PAIR
 from toastbox.hub.journal.base import Row
-from toastbox.hub.journal.connect import Readers, open_writer
+from toastbox.hub.journal.connect import Inserter, Readers, open_writer
 from toastbox.hub.journal.reading import COLUMNS, LIST, SqliteReader
 from toastbox.hub.journal.registry import SqliteRegistry
 from toastbox.hub.journal.schema import migrate, random_epoch
 from toastbox.hub.storage import storage_errors
 
-_APPEND = f"INSERT INTO journal (folder, {COLUMNS}) VALUES (?{', ?' * len(Row._fields)})"
+_APPEND = Inserter(f"INSERT INTO journal (folder, {COLUMNS}) VALUES {{}}", 1 + len(Row._fields))
 _POINT = """
-    INSERT INTO current (folder, key, seq, kind) VALUES (?, ?, ?, ?)
+    INSERT INTO current (folder, key, seq, kind)
+    SELECT folder, key, seq, kind FROM journal WHERE folder = ? AND seq >= ? ORDER BY seq
     ON CONFLICT DO UPDATE SET seq = excluded.seq, kind = excluded.kind"""
 _HEAD = "UPDATE folder SET head = ?, live = ? WHERE number = ?"
 _CURRENT = "SELECT seq, kind FROM current WHERE folder = ? AND key = ?"
@@ -87,8 +88,8 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
         seq = head + 1
         was_live = before is not None and before[1] != DELETED
         self._states[folder] = seq, live + (row.kind != DELETED) - was_live
-        self._rows.append([folder, seq, *row[1:]])
-        self._points.append((folder, row.key, seq, row.kind))
+        self._rows.append((folder, seq, *row[1:]))
+        self._first.setdefault(folder, seq)
         self._remember((folder, row.key), (seq, row.kind))
         self._changed.add(folder)
         return seq
@@ -154,8 +155,8 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
     def _reset(self) -> None:
         self._states: dict[int, tuple[int, int]] = {}
         self._seen: dict[tuple[int, bytes], tuple[int, int] | None] = {}
-        self._rows: list[list[object]] = []
-        self._points: list[tuple[int, bytes, int, int]] = []
+        self._rows: list[tuple[object, ...]] = []
+        self._first: dict[int, int] = {}  # of the rows in hand, by folder: the lowest seq
         self._changed: set[int] = set()
 
     def _writing(self) -> sqlite3.Connection:
@@ -175,10 +176,10 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
             return
         with storage_errors():
             connection = self._writing()
-            connection.executemany(_APPEND, self._rows)
-            connection.executemany(_POINT, self._points)
+            _APPEND.insert(connection, self._rows)
+            connection.executemany(_POINT, self._first.items())
         self._rows.clear()
-        self._points.clear()
+        self._first.clear()
 
     def _drop_unused_list(self, folder: int, pieces: int, content: bytes) -> None:
         if pieces > 1 and self._writer.execute(_LIST_USED, (folder, content)).fetchone() is None:
