@@ -34,7 +34,7 @@ _MARKS = """
     CREATE TEMP TABLE IF NOT EXISTS used (
         folder INTEGER, digest BLOB, PRIMARY KEY (folder, digest)) WITHOUT ROWID"""
 _ADD = Inserter("INSERT OR REPLACE INTO chunk VALUES {}", 6)
-_MANY = "SELECT digest, pack, offset, size FROM chunk WHERE folder = ? AND digest IN ({})"
+_MANY = "SELECT * FROM chunk WHERE folder = ? AND digest IN ({})"
 _EXAMINE = """
     SELECT c.folder, c.digest, u.digest IS NULL AND c.stored_s < ? FROM chunk AS c
     LEFT JOIN used AS u ON u.folder = c.folder AND u.digest = c.digest
@@ -57,7 +57,7 @@ class Place(NamedTuple):
     size: int
 
 
-_Young = tuple[Place, int]  # and when it was stored
+Row = tuple[int, bytes, int, int, int, int]  # of the table: folder, digest, pack, offset, size, stored_s
 
 
 class ChunkIndex:
@@ -68,8 +68,8 @@ class ChunkIndex:
         if self._writer.execute("PRAGMA user_version").fetchone()[0] == 0:
             self._writer.executescript(_SCHEMA)
         self._readers = Readers(path, self._writer)
-        self._new: dict[Name, _Young] = {}
-        self._young: dict[Name, _Young] = {}
+        self._new: dict[Name, Row] = {}
+        self._young: dict[Name, Row] = {}
         self._young_bytes = 0
 
     def version(self) -> int:
@@ -81,10 +81,9 @@ class ChunkIndex:
         pack, offset = self._writer.execute("SELECT pack, offset FROM durable").fetchone()
         return pack, offset
 
-    def add(self, rows: Iterable[tuple[int, bytes, int, int, int, int]]) -> None:
-        """Rows of (folder, digest, pack, offset, size, stored_s); a chunk has one place, the last given."""
-        for folder, digest, pack, offset, size, stored_s in rows:
-            self._new[folder, digest] = Place(pack, offset, size), stored_s
+    def add(self, rows: Iterable[Row]) -> None:
+        """A chunk has one place, the last given."""
+        self._new.update([(row[:2], row) for row in rows])
 
     def move(self, rows: Iterable[tuple[int, int, int, bytes]]) -> None:
         """Rows of (pack, offset, folder, digest): the chunk's new place; its age stays."""
@@ -94,19 +93,21 @@ class ChunkIndex:
     def where_all(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
         """Places of those that are known, as readers see them."""
         young = self._young  # before the table is asked: what leaves it meanwhile is there
-        return _look_up(self._readers.get(), folder, hashes, young)
+        rows = _look_up(self._readers.get(), folder, hashes, young)
+        return {digest: Place._make(row[2:5]) for digest, row in rows.items()}
 
-    def where_many(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, Place]:
-        """Places of those that are known, as the writing thread sees them."""
-        return _look_up(self._writer, folder, hashes, self._young, self._new)
+    def sizes(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        """Sizes of those that are known, as the writing thread sees them."""
+        rows = _look_up(self._writer, folder, hashes, self._new, self._young)
+        return {digest: row[4] for digest, row in rows.items()}
 
     def forget_after(self, pack: int, offset: int) -> None:
         """Drop all rows that point at or past that position. Reads the whole table."""
         query = "DELETE FROM chunk WHERE pack > ? OR (pack = ? AND offset >= ?)"
         self._writing().execute(query, (pack, pack, offset))
-        kept = {name: row for name, row in self._young.items() if row[0][:2] < (pack, offset)}
+        kept = {name: row for name, row in self._young.items() if row[2:4] < (pack, offset)}
         self._young, self._new = kept, {}
-        self._young_bytes = sum(place.size for place, _ in kept.values())
+        self._young_bytes = sum(row[4] for row in kept.values())
 
     def forget_marks(self) -> None:
         self._writer.execute(_MARKS)
@@ -145,12 +146,12 @@ class ChunkIndex:
         if self._writer.in_transaction:
             self._writer.execute("COMMIT")
         self._young.update(self._new)
-        self._young_bytes += sum(place.size for place, _ in self._new.values())
+        self._young_bytes += sum(row[4] for row in self._new.values())
         self._new = {}
 
     def write_out(self, durable: tuple[int, int]) -> None:
         """After commit(): the rows go into the table. durable: packs are on stable storage up to there."""
-        rows = [(*name, *place, stored_s) for name, (place, stored_s) in sorted(self._young.items())]
+        rows = sorted(self._young.values())
         connection = self._writing()
         _ADD.insert(connection, rows)
         connection.execute("UPDATE durable SET pack = ?, offset = ?", durable)
@@ -177,16 +178,17 @@ class ChunkIndex:
 
 
 def _look_up(
-    connection: sqlite3.Connection, folder: int, hashes: Sequence[bytes], *gathered: Mapping[Name, _Young]
-) -> dict[bytes, Place]:
-    """gathered: the newest last. What they lack is looked up in the table."""
-    places: dict[bytes, Place] = {}
+    connection: sqlite3.Connection, folder: int, hashes: Sequence[bytes], *gathered: Mapping[Name, Row]
+) -> dict[bytes, Row]:
+    """gathered: the newest first. What they lack is looked up in the table."""
+    found: dict[bytes, Row] = {}
     for rows in gathered:
-        places |= {digest: rows[folder, digest][0] for digest in hashes if (folder, digest) in rows}
-    rest = [digest for digest in hashes if digest not in places] if places else hashes
-    for start in range(0, len(rest), _LOOKUP):
-        part = rest[start : start + _LOOKUP]
+        here = {digest: rows[folder, digest] for digest in hashes if (folder, digest) in rows}
+        if here:
+            hashes = [digest for digest in hashes if digest not in here]
+            found |= here
+    for start in range(0, len(hashes), _LOOKUP):
+        part = hashes[start : start + _LOOKUP]
         query = _MANY.format(", ".join("?" * len(part)))
-        for digest, *place in connection.execute(query, (folder, *part)):
-            places[digest] = Place._make(place)
-    return places
+        found.update((row[1], row) for row in connection.execute(query, (folder, *part)))
+    return found

@@ -22,6 +22,7 @@ from toastbox.native import posix
 PACK_BYTES = 256 << 20
 HEADER = struct.Struct("<8sQ")
 RECORD = struct.Struct("<4sII32sI")
+_CHECKED = struct.Struct("<4sII32s")  # the part of a record's head that its checksum covers
 _MAGIC = b"TBPACK1\n"
 _RECORD_MAGIC = b"TBCK"
 _SEARCH_BYTES = 64 << 10
@@ -52,7 +53,7 @@ def pack_numbers(folder: str) -> list[int]:
 
 def record_head(folder: int, digest: bytes, size: int) -> bytes:
     """The 48 bytes before a chunk's data."""
-    head = RECORD.pack(_RECORD_MAGIC, size, folder, digest, 0)[:-4]
+    head = _CHECKED.pack(_RECORD_MAGIC, size, folder, digest)
     return head + zlib.crc32(head).to_bytes(4, "little")
 
 
@@ -160,6 +161,9 @@ class PackTail:
         while gather:
             written = os.pwritev(self._fd, gather, at)
             at += written
+            if at == self.offset:
+                gather.clear()
+                break
             while gather and written >= len(gather[0]):
                 written -= len(gather.pop(0))
             if written:

@@ -78,8 +78,8 @@ class PackStore:
                 yield from self._load_run(folder, run, places, packs, files)
 
     def sizes_of(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
-        places = self._index.where_many(folder, hashes)
-        return {digest: place.size for digest, place in places.items() if (folder, digest) not in self._damaged}
+        sizes = self._index.sizes(folder, hashes)
+        return {digest: size for digest, size in sizes.items() if (folder, digest) not in self._damaged}
 
     def store(self, folder: int, chunks: Iterable[tuple[bytes, Buffer]]) -> tuple[int, int]:
         new: dict[bytes, Buffer] = {}
