@@ -13,7 +13,7 @@ that the device decides again. If the deletion is refused, PAIR is taken back.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from toastbox.core.content import ITEM_SIZE, chunk_item, content_id
 from toastbox.core.entry import DELETED, EMPTY_CONTENT, EXECUTABLE, FILE, FOLDER, PAIR, Entry
@@ -55,38 +55,40 @@ class Judge:
         self._guard = guard
         self._now_s = now_s
         self._sizes: dict[bytes, int] = {}  # of the chunks that the commit in hand names as whole files
+        self._time_s = 0  # of the commit in hand
 
     def judge(self, device: Device, records: list[Record], confirmed: bool) -> list[Answer]:
         """(status, seq) of each record; those with status COMMITTED are in the journal, not yet flushed."""
         _drop_lone_pairs(records)
-        self._expect(device.folder, records)
-        held = not confirmed and self._held(device, records)
+        keys = [key_of(record.entry.path) for record in records]
+        partners = _partners(records)
+        deleted = [] if confirmed else _deleted(records, partners)
+        self._expect(device.folder, records, keys)
+        held = self._held(device, [keys[at] for at in deleted])
         before = self._journal.state(device.folder)[0]
         answers: list[Answer] = []
         rename = 0  # where the record before has PAIR: its status
-        for record, partner in _with_partners(records):
+        for record, key, partner in zip(records, keys, partners, strict=True):
             if partner and rename != COMMITTED:
-                answer = STALE, self._revision(device, record.entry)
+                answer = STALE, self._revision(device.folder, key)
             else:
-                answer = self._one(device, record, held and not partner)
+                answer = self._one(device, key, record, held and not partner)
             if partner and rename == COMMITTED:
                 self._check_pair(device.folder, before, answers[-1], answer)
             answers.append(answer)
             rename = answer[0]
-        if not confirmed:
-            self._note_deleted(device, records, answers, before)
+        self._note_deleted(device, [answers[at] for at in deleted], before)
         return answers
 
-    def _expect(self, folder: int, records: list[Record]) -> None:
+    def _expect(self, folder: int, records: list[Record], keys: list[bytes]) -> None:
         """Look up at once what is looked at for each record: paths, the folders above, single chunks."""
-        keys = [key_of(record.entry.path) for record in records]
+        self._time_s = self._now_s()
         self._journal.expect(folder, list(dict.fromkeys(keys + [_above(key) for key in keys])))
-        contents = (record.entry.content for record in records if record.entry.kind == FILE)
+        contents = [record.entry.content for record in records if record.entry.kind == FILE]
         self._sizes = self._chunks.sizes_of(folder, list(dict.fromkeys(contents)))
 
-    def _one(self, device: Device, record: Record, held: bool) -> Answer:
+    def _one(self, device: Device, key: bytes, record: Record, held: bool) -> Answer:
         entry, folder = record.entry, device.folder
-        key = key_of(entry.path)
         seq, kind = self._journal.current(folder, key) or (0, DELETED)
         if entry.seq != seq and not (entry.seq == 0 and kind == DELETED):
             repeat = self._is_repeat(device, seq, entry)
@@ -109,7 +111,7 @@ class Judge:
         flags = entry.flags & (EXECUTABLE | PAIR)
         row = Row(
             0, key, entry.kind, flags, parent, entry.mtime_ns, entry.size,
-            device.number, self._now_s(), pieces, entry.content,
+            device.number, self._time_s, pieces, entry.content,
         )  # fmt: skip
         return self._journal.append(device.folder, row)
 
@@ -201,30 +203,28 @@ class Judge:
         if creation[1] > before and deletion != (COMMITTED, creation[1] + 1):
             self._journal.clear_pair(folder, creation[1])
 
-    def _revision(self, device: Device, entry: Entry) -> int:
-        found = self._journal.current(device.folder, key_of(entry.path))
+    def _revision(self, folder: int, key: bytes) -> int:
+        found = self._journal.current(folder, key)
         return found[0] if found else 0
 
-    def _held(self, device: Device, records: list[Record]) -> bool:
-        """Whether this commit's deletions, renames aside, are too many. Repeats do not count."""
-        paths = [record.entry.path for record, partner in _with_partners(records) if _deletes(record, partner)]
+    def _held(self, device: Device, keys: list[bytes]) -> bool:
+        """Whether these deletions of a commit, renames aside, are too many. Repeats do not count."""
         live = self._journal.state(device.folder)[1]
-        if not paths or not self._guard.holds(device.number, len(paths), live):
+        if not keys or not self._guard.holds(device.number, len(keys), live):
             return False
-        found = (self._journal.current(device.folder, key_of(path)) for path in paths)
+        found = (self._journal.current(device.folder, key) for key in keys)
         return self._guard.holds(device.number, sum(now is not None and now[1] != DELETED for now in found), live)
 
-    def _note_deleted(self, device: Device, records: list[Record], answers: list[Answer], before: int) -> None:
-        deleted = 0
-        for (record, partner), (status, seq) in zip(_with_partners(records), answers, strict=True):
-            deleted += _deletes(record, partner) and status == COMMITTED and seq > before
+    def _note_deleted(self, device: Device, answers: list[Answer], before: int) -> None:
+        """answers: those to the deletions of a commit that count."""
+        deleted = sum(status == COMMITTED and seq > before for status, seq in answers)
         if deleted:
             self._guard.note(device.number, deleted)
 
 
-def _deletes(record: Record, partner: bool) -> bool:
-    """Whether something goes that does not live on under another name."""
-    return record.entry.kind == DELETED and not partner
+def _deleted(records: list[Record], partners: list[bool]) -> list[int]:
+    """Which records take away something that does not live on under another name."""
+    return [at for at, record in enumerate(records) if record.entry.kind == DELETED and not partners[at]]
 
 
 def _above(key: bytes) -> bytes:
@@ -234,14 +234,12 @@ def _above(key: bytes) -> bytes:
 def _drop_lone_pairs(records: list[Record]) -> None:
     """PAIR means something only before a deletion."""
     for at, record in enumerate(records):
-        last = at + 1 == len(records)
-        if last or record.entry.kind == DELETED or records[at + 1].entry.kind != DELETED:
-            record.entry.flags &= ~PAIR
+        if record.entry.flags & PAIR:
+            last = at + 1 == len(records)
+            if last or record.entry.kind == DELETED or records[at + 1].entry.kind != DELETED:
+                record.entry.flags &= ~PAIR
 
 
-def _with_partners(records: list[Record]) -> Iterator[tuple[Record, bool]]:
-    """Each record, and whether it is the deletion that completes the rename before it."""
-    paired = False
-    for record in records:
-        yield record, paired
-        paired = record.entry.flags & PAIR != 0
+def _partners(records: list[Record]) -> list[bool]:
+    """Of each record, whether it is the deletion that completes the rename before it."""
+    return [False, *(record.entry.flags & PAIR != 0 for record in records[:-1])]

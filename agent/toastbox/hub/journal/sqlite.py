@@ -36,6 +36,8 @@ _SEQS_LOST = 1 << 32  # more than a journal that was put back, or copied and wen
 _LOOKUP = 256  # keys in one query
 _SEEN_LIMIT = 8192  # remembered paths between two range queries; more are looked up again
 
+_Seen = dict[tuple[int, bytes], tuple[int, int] | None]  # by folder and key: seq and kind
+
 
 class SqliteJournal(SqliteReader, SqliteRegistry):
     """Journal on the database file at path; ":memory:" for tests. See hub/journal/base.py."""
@@ -59,18 +61,22 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
 
     def current(self, folder: int, key: bytes) -> tuple[int, int] | None:
         at = (folder, key)
-        if at not in self._seen:
-            self._remember(at, self._writer.execute(_CURRENT, at).fetchone())
-        return self._seen[at]
+        try:
+            return self._seen[at]
+        except KeyError:
+            found: tuple[int, int] | None = self._writer.execute(_CURRENT, at).fetchone()
+            self._remember({at: found})
+            return found
 
     def expect(self, folder: int, keys: Sequence[bytes]) -> None:
         unknown = [key for key in keys if (folder, key) not in self._seen]
         for start in range(0, len(unknown), _LOOKUP):
             part = unknown[start : start + _LOOKUP]
             query = _MANY.format(", ".join("?" * len(part)))
-            found = {key: (seq, kind) for key, seq, kind in self._writer.execute(query, (folder, *part))}
-            for key in part:
-                self._remember((folder, key), found.get(key))
+            found: _Seen = {(folder, key): None for key in part}
+            for key, seq, kind in self._writer.execute(query, (folder, *part)):
+                found[folder, key] = seq, kind
+            self._remember(found)
 
     def row(self, folder: int, seq: int) -> Row | None:
         self._write_out()
@@ -90,7 +96,7 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
         self._states[folder] = seq, live + (row.kind != DELETED) - was_live
         self._rows.append((folder, seq, *row[1:]))
         self._first.setdefault(folder, seq)
-        self._remember((folder, row.key), (seq, row.kind))
+        self._seen[folder, row.key] = seq, row.kind  # it was there before: this makes it no larger
         self._changed.add(folder)
         return seq
 
@@ -154,7 +160,7 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
 
     def _reset(self) -> None:
         self._states: dict[int, tuple[int, int]] = {}
-        self._seen: dict[tuple[int, bytes], tuple[int, int] | None] = {}
+        self._seen: _Seen = {}
         self._rows: list[tuple[object, ...]] = []
         self._first: dict[int, int] = {}  # of the rows in hand, by folder: the lowest seq
         self._changed: set[int] = set()
@@ -164,12 +170,12 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
             self._writer.execute("BEGIN IMMEDIATE")
         return self._writer
 
-    def _remember(self, at: tuple[int, bytes], found: tuple[int, int] | None) -> None:
+    def _remember(self, found: _Seen) -> None:
         """Rows not yet written must be found here, so the dictionary is only emptied after writing them."""
         if len(self._seen) >= _SEEN_LIMIT:
             self._write_out()
             self._seen.clear()
-        self._seen[at] = found
+        self._seen.update(found)
 
     def _write_out(self) -> None:
         if not self._rows:
