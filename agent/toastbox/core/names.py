@@ -6,8 +6,6 @@ STATE_FOLDER = b".toastbox"
 
 MAX_DEVICE_NAME = 64
 MAX_EXTENSION = 32
-SEPARATOR = 47  # "/"
-DOT = 46
 
 
 def key_of(path: bytes) -> bytes:
@@ -33,17 +31,24 @@ def children_range(key: bytes) -> tuple[bytes, bytes]:
 def why_bad(path: bytes) -> str:
     """Why a path may not be synced, "" if it may (docs/SPEC.md, section 1).
 
-    A million paths come by here: those that are plain leave without a loop.
+    A million paths come by here: those that are plain leave without a loop. They are looked into as text, for CPython
+    makes an exception, and drops it, each time that bytes are looked for in bytes.
     """
+    try:
+        text = path.decode("utf-8")
+    except UnicodeError:
+        return _why_bad(path)
     if (
-        0 < len(path) <= MAX_NAME
-        and b"\0" not in path
-        and b"//" not in path
-        and b"/." not in path
-        and path[0] not in (SEPARATOR, DOT)
-        and path[-1] != SEPARATOR
+        text
+        and len(path) <= MAX_NAME
+        and "\0" not in text
+        and "//" not in text
+        and "/." not in text
+        and text[0] not in "/."
+        and text[-1] != "/"
+        and (STRICT_DECODER or well_formed(path))
     ):
-        return "" if is_utf8(path) else "not UTF-8"
+        return ""
     return _why_bad(path)
 
 
