@@ -47,12 +47,14 @@ class Puller:
             if records and len(records) + len(unit) > entries:
                 break
             encoded = self._encode(folder, unit, after)
-            if records and _size(encoded) > room:
-                break
-            if _size(encoded) > room:
+            size = sum(map(len, encoded))
+            if size > room:
+                if records:
+                    break
                 encoded = self._encode(folder, unit, after, ELSEWHERE)
+                size = sum(map(len, encoded))
             records += encoded
-            cursor, room = unit[-1].seq, room - _size(encoded)
+            cursor, room = unit[-1].seq, room - size
         if len(rows) <= entries and (not rows or cursor == rows[-1].seq):
             cursor = head
         return encode_pull(epoch, cursor, head, records)
@@ -126,7 +128,3 @@ def _units(rows: list[Row]) -> Iterator[list[Row]]:
 
 def _is_partner(row: Row, following: Row) -> bool:
     return following.seq == row.seq + 1 and following.kind == DELETED
-
-
-def _size(records: list[bytes]) -> int:
-    return sum(len(record) for record in records)
