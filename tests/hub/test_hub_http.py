@@ -301,7 +301,7 @@ def ended(sock: ssl.SSLSocket) -> bool:
 
 def test_answer_that_fails_half_way_is_seen_to_fail(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     caller = hub.device()
-    datas = [os.urandom(MAX_CHUNK) for _ in range(3)]
+    datas = [os.urandom(MAX_CHUNK) for _ in range(8)]
     caller.upload(*datas)
     real = hub.service.load
 
@@ -392,6 +392,31 @@ def test_reader_that_goes_away_in_the_middle_of_a_fetch(hub: Running) -> None:
         sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         assert sock.recv(1000)
     assert caller.ask("GET", "/v1/folder").status == 200
+
+
+def test_reader_that_takes_nothing_is_not_read_for(hub: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = hub.device()
+    data = os.urandom(MAX_CHUNK)
+    caller.upload(data)
+    real, read = hub.service.load, 0
+
+    def count(*values: object) -> Iterator[object]:
+        nonlocal read
+        for item in real(*values):  # type: ignore[arg-type]
+            read += MAX_CHUNK
+            yield item
+
+    monkeypatch.setattr(hub.service, "load", count)
+    body = hashes(data) * 256
+    with connect(hub.port) as sock:
+        head = f"POST /v1/fetch HTTP/1.1\r\nHost: h\r\nAuthorization: {caller.authorization}\r\n"
+        sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert sock.recv(1000)
+        before = -1
+        while before != read:
+            before = read
+            time.sleep(0.5)
+    assert 0 < read < 24 << 20, "the kernel's buffers take some megabytes, the hub two"
 
 
 def test_race_for_one_path_has_one_winner(hub: Running) -> None:

@@ -1,17 +1,20 @@
 """Bodies in and bundles out, in bounded memory (docs/SPEC.md, section 3).
 
-An upload is cut into batches of about a megabyte: while one is being stored the next one arrives, and no more
-than these two are in memory. A bundle is gathered on a reading thread in pieces of 256 KiB, of which one is in
-memory while the peer takes it.
+An upload is cut into batches of a megabyte and a half, so that a window of a device is one: while one is being stored
+the next one arrives, and no more than these two are in memory. A bundle is gathered on a reading thread in pieces of
+256 KiB, of which a megabyte is in memory while the peer takes it: to hand work to a thread and back costs as much as
+to read one. Where they are deflated one is worth it.
 """
 
 import asyncio
 import contextlib
 import hashlib
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 
 from aiohttp import web
 
@@ -31,8 +34,9 @@ BODY_TIMEOUT_S = 30  # between two pieces of a body
 WRITE_TIMEOUT_S = 60  # for a peer to take a piece of an answer
 UPLOAD_BYTES = 5 << 20  # what an upload may have in memory
 FETCH_BYTES = 3 << 20
-_PIECE_BYTES = 256 << 10
-_BATCH_BYTES = 1 << 20
+_PIECE_BYTES = 256 << 10  # about: blocks above 512 KiB are given back to the kernel each time (hub/server.py)
+_PIECES = 4  # gathered by one call of a thread
+_BATCH_BYTES = 3 << 19
 _BATCH_CHUNKS = 1024
 _BUNDLE_HEADERS = {"Content-Type": "application/octet-stream"}
 
@@ -105,13 +109,16 @@ async def send_bundle(
     """Answer with a bundle of chunks, whose iterator is only used on threads."""
     response = web.StreamResponse(headers=stream_head(request, **_BUNDLE_HEADERS))
     loop = asyncio.get_running_loop()
-    records = pack(chunks) if accepts(request) else _records(chunks)
-    piece = await loop.run_in_executor(threads, _gather, records)
+    packed = accepts(request)
+    records = pack(chunks) if packed else _records(chunks)
+    gather = partial(_gather, records, 1 if packed else _PIECES)
+    pieces = await loop.run_in_executor(threads, gather)
     with answering(request):
         await response.prepare(request)
-        while piece:
-            await write(response, piece)
-            piece = await loop.run_in_executor(threads, _gather, records)
+        while pieces:
+            while pieces:
+                await write(response, pieces.popleft())
+            pieces = await loop.run_in_executor(threads, gather)
         await response.write_eof()
     return response
 
@@ -141,7 +148,12 @@ def _records(chunks: Iterator[tuple[bytes, Buffer | None]]) -> Iterator[list[Par
         yield [missing_head(digest)] if data is None else [chunk_head(digest, len(data)), data]
 
 
-def _gather(records: Iterator[list[Part]]) -> bytes:
+def _gather(records: Iterator[list[Part]], count: int) -> deque[bytes]:
+    """The next pieces of a bundle, at most count; none at its end."""
+    return deque(islice(iter(partial(_join_some, records), b""), count))
+
+
+def _join_some(records: Iterator[list[Part]]) -> bytes:
     """The next records of a bundle, about _PIECE_BYTES of them; b"" at its end."""
     parts: list[Part] = []
     size = 0
