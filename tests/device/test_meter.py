@@ -10,9 +10,8 @@ import pytest
 
 from local import LocalDevice, LocalHub
 from toastbox._native import lib
-from toastbox.device import cutting
 from toastbox.device.meter import Meter, summary
-from toastbox.native import scan, sums
+from toastbox.native import digest, scan, sums
 
 
 @pytest.fixture
@@ -57,16 +56,24 @@ def test_bytes_of_files_that_are_made_are_counted(device: LocalDevice, tmp_path:
     assert calls["tbx_files_make"]["count"] == 1 and calls["tbx_files_make"]["bytes"] == 20_000
 
 
+def test_chunks_of_a_large_file_that_is_compared_are_counted(device: LocalDevice, tmp_path: Path) -> None:
+    other, content = LocalDevice(device.hub, tmp_path / "b"), os.urandom(5_000_000)
+    for each in (device, other):
+        each.write("large", content)
+    assert device.sync()
+    assert counted(other)["tbx_digest_chunks"]["bytes"] == 5_000_000
+
+
 def test_off_means_that_nothing_is_in_the_way(device: LocalDevice) -> None:
     database = device.index._db
     meter = Meter(device.index)
     for _ in range(2):
         meter.start()
         meter.start()
-        assert scan.lib is not lib and cutting.hashlib is not hashlib and device.index._db is not database
+        assert scan.lib is not lib and digest.hashlib is not hashlib and device.index._db is not database
         meter.stop()
         assert not meter.on
-        assert scan.lib is lib and sums.lib is lib and cutting.hashlib is hashlib
+        assert scan.lib is lib and sums.lib is lib and digest.hashlib is hashlib
         assert device.index._db is database
     device.write("x", b"1")
     assert device.sync()
