@@ -95,14 +95,14 @@ def rows_in_table(path: Path) -> int:
 def test_rows_are_gathered_and_written_out_together(
     store: PackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "GATHERED_ROWS", 20)
-    datas = random_chunks(20)
+    monkeypatch.setattr(index, "GATHERED_ROWS", 40)
+    datas = random_chunks(40)
     for number, data in enumerate(datas):
         assert rows_in_table(tmp_path) == 0, f"after {number} flushes"
         store.store(FOLDER, named(data))
         store.flush()
         assert loaded(store, datas[: number + 1]) == datas[: number + 1], "seen by readers at once"
-    assert rows_in_table(tmp_path) == 20
+    assert rows_in_table(tmp_path) == 40
     assert store._index.durable() == store._durable, "nothing to be read again"
     assert loaded(store, datas) == datas
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hubkit import big_file, commit, deletion, file, folder, live, pulled, put
+from hubkit import add_device, big_file, body_of, commit, deletion, file, folder, live, pulled, put
 from toastbox.core.entry import DELETED, FILE, PAIR
 from toastbox.core.splice import apply_splice
 from toastbox.core.wire import ELSEWHERE, LIST, SPLICE
@@ -21,6 +21,34 @@ def test_pages_add_up(service: HubService, device: Device) -> None:
     page = pulled(service, device, after=14, entries=7)
     assert (page.count, page.cursor) == (6, 20)
     assert len(live(service, device)) == 20
+
+
+@pytest.mark.parametrize("count", [31, 32, 33, 100])
+def test_entries_of_a_large_commit_come_as_they_were(service: HubService, device: Device, count: int) -> None:
+    contents = [b"%d" % n for n in range(count)]
+    put(service, device, *contents)
+    commit(service, device, *(file(f"f{n}", data, mtime_ns=n) for n, data in enumerate(contents)))
+    found = [record.entry for record in pulled(service, device).records()]
+    assert found == [file(f"f{n}", data, seq=n + 1, mtime_ns=n) for n, data in enumerate(contents)]
+
+
+def test_newest_of_a_path_wins_in_a_large_commit(service: HubService, device: Device) -> None:
+    put(service, device, b"one", b"two")
+    entries = [file(f"f{n}", b"one") for n in range(100)]
+    commit(service, device, *entries, *(file(f"f{n}", b"two", seq=n + 1) for n in range(100)))
+    assert live(service, device) == {f"f{n}": n + 101 for n in range(100)}
+
+
+def test_folders_that_are_flushed_together_keep_their_own_entries(service: HubService, device: Device) -> None:
+    service.journal.add_folder("elsewhere", bytes(16))
+    service.flush()
+    elsewhere = add_device(service, "far", "elsewhere")
+    commit(service, elsewhere, *(folder(f"old{n}") for n in range(5)))
+    service.commit(device, body_of(service, [folder("here"), folder("here/too")]))
+    service.commit(elsewhere, body_of(service, [folder("there")]))
+    service.flush()
+    assert live(service, device) == {"here": 1, "here/too": 2}
+    assert live(service, elsewhere) == {f"old{n}": n + 1 for n in range(5)} | {"there": 6}
 
 
 def test_in_step_is_an_empty_answer(service: HubService, device: Device) -> None:
