@@ -65,6 +65,7 @@ class Pusher:
         self._was_filled = False  # this run has seen something in the folder: it can only have been emptied since
         self.racy: dict[bytes, None] = {}
         self._small: list[Proposal] = []  # small files of one folder, to be read together
+        self._small_in = b""
         self._looked_ns = 0  # the wall clock before that
         self.answers = Answers(folder, index, report, changed)
         self.freed = False
@@ -300,9 +301,10 @@ class Pusher:
 
     def _collect(self, proposal: Proposal) -> None:
         """Have a small file read with others of its folder."""
-        small = self._small
-        if small and parent_of(small[0].entry.path) != parent_of(proposal.entry.path):
+        parent = parent_of(proposal.entry.path)
+        if parent != self._small_in:
             self._read_small()
+            self._small_in = parent
         self._small.append(proposal)
         if len(self._small) >= MANY_SMALL:
             self._read_small()

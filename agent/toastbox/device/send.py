@@ -26,13 +26,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import accumulate
 from typing import Protocol, TypeVar
 
 from toastbox.core import wire
 from toastbox.core.ahead import MAX_ITEMS, Run, encode_run, token_of
 from toastbox.core.bundle import chunk_head
-from toastbox.core.content import ITEM_SIZE, chunk_item, content_id
-from toastbox.core.entry import FILE, Entry
+from toastbox.core.content import ITEM_SIZE, content_id
+from toastbox.core.entry import FILE, HASH_SIZE, Entry
 from toastbox.core.errors import WireError
 from toastbox.core.splice import make_splice
 from toastbox.device.folder import Folder
@@ -42,6 +43,7 @@ from toastbox.device.row import Row
 from toastbox.device.seen import Seen
 from toastbox.errors import HostilePeer, HubRefused, HubUnreachable
 from toastbox.native.chunker import Chunker
+from toastbox.native.digest import chunk_list
 
 T = TypeVar("T")
 
@@ -199,43 +201,53 @@ class Sender:
         if self._window.room < SMALL:
             self._turn()
         window = self._window
-        start = window.used
         few = proposals[: BATCH_ENTRIES - len(window.proposals)]
         looked = [each.seen for each in few if each.seen is not None]
-        found = self._folder.take_files(looked, window.buffer[start:], SMALL)
-        for proposal, (size, seen, error) in zip(few, found, strict=False):
+        start, data = window.used, window.buffer[window.used :]
+        found = self._folder.take_files(looked, data, SMALL)
+        lists = self._lists_of(data, [size for size, _, _ in found])
+        for proposal, (size, seen, error), chunks in zip(few, found, lists, strict=False):
             if error:
                 failed(proposal, OSError(error, os.strerror(error)))
             elif seen is None or seen.kind != FILE or seen.size != size:
                 failed(proposal, FileChanged())
             else:
-                self._take_one(window, start, proposal, seen, wanted)
+                self._take_one(window, start, proposal, seen, chunks, wanted)
             start += size
         return len(found)
 
-    def _take_one(self, window: Window, start: int, proposal: Proposal, seen: Seen, wanted: Wanted) -> None:
+    def _lists_of(self, data: memoryview, sizes: list[int]) -> list[bytes]:
+        """The chunk list of each of some files that lie one behind the other."""
+        ends: list[int] = []
+        counts, at = [], 0
+        for size in sizes:
+            before = len(ends)
+            if size >= CHUNK_MIN:
+                self._chunker.reset()
+                ends += [at + end for end in self._chunker.cuts(data[at : at + size])]
+            at += size
+            if size and (not ends or ends[-1] < at):
+                ends.append(at)
+            counts.append(ITEM_SIZE * (len(ends) - before))
+        chunks = chunk_list(data[:at], ends)
+        return [chunks[end - count : end] for count, end in zip(counts, accumulate(counts), strict=True)]
+
+    def _take_one(
+        self, window: Window, start: int, proposal: Proposal, seen: Seen, chunks: bytes, wanted: Wanted
+    ) -> None:
         """A file that is in the window from start on; the next one may take its place if it is not wanted."""
-        parts = self._parts_of(window, start, seen.size)
-        self._fill_in(proposal, seen, b"".join([chunk_item(digest, end - begin) for digest, begin, end in parts]))
+        self._fill_in(proposal, seen, chunks)
         if not wanted(proposal):
             return
-        if proposal.base_chunks:
-            known = Places(proposal.base_chunks)
-            parts = [part for part in parts if known.find(part[0]) is None]
-        window.parts += parts
-        window.used = start + seen.size
+        known = Places(proposal.base_chunks) if proposal.base_chunks else None
+        for at in range(0, len(chunks), ITEM_SIZE):
+            digest, size = chunks[at : at + HASH_SIZE], chunks[at + HASH_SIZE : at + ITEM_SIZE]
+            end = start + int.from_bytes(size, "little")
+            if known is None or known.find(digest) is None:
+                window.parts.append((digest, start, end))
+            start = end
+        window.used = start
         window.propose(proposal)
-
-    def _parts_of(self, window: Window, start: int, size: int) -> list[tuple[bytes, int, int]]:
-        """The chunks of a file that is whole in the window."""
-        ends: list[int] = []
-        if size >= CHUNK_MIN:
-            self._chunker.reset()
-            ends = [start + end for end in self._chunker.cuts(window.buffer[start : start + size])]
-        if size and (not ends or ends[-1] < start + size):
-            ends.append(start + size)
-        spans = zip([start, *ends], ends, strict=False)
-        return [(hashlib.sha256(window.buffer[begin:end]).digest(), begin, end) for begin, end in spans]
 
     def _read_whole(self, descriptor: int, proposal: Proposal) -> None:
         before = self._folder.fstat(descriptor, proposal.entry.path)
