@@ -163,9 +163,9 @@ def test_upload_of_another_size_than_announced_is_not_sent():
         assert server.requests == []
 
 
-def test_gather_fills_every_window_but_the_last():
+def test_gather_fills_every_piece_but_the_last():
     parts = [bytes([number]) * size for number, size in enumerate([1, 0, 9, 10, 11, 35, 3])]
-    windows = [bytes(window) for window in gather(parts, memoryview(bytearray(10)))]
+    windows = [bytes(piece) for piece in gather(parts, 10)]
     assert b"".join(windows) == b"".join(parts)
     assert {len(window) for window in windows[:-1]} == {10}
 
