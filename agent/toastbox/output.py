@@ -6,7 +6,6 @@ pipe a list is a line for each item with tabs between, and progress is silent. T
 """
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -85,5 +84,7 @@ class Progress:
             return
         self._next_s = now + REDRAW_S
         self._drawn = True
-        width = shutil.get_terminal_size().columns - 1
+        from shutil import get_terminal_size  # with it come all of Python's compressors
+
+        width = get_terminal_size().columns - 1
         print(f"\r\x1b[K{printable(text)[:width]}", end="", file=sys.stderr, flush=True)

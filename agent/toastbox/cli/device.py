@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toastbox import boards
 from toastbox.cli.service import set_up_log
 from toastbox.config import NOTHING, AgentSettings, changed
 from toastbox.device import control
@@ -113,8 +112,14 @@ def settings_of(store: Store, board: str = "", budget: Mapping[str, int] = NOTHI
     budget: options that go before both. WrongUse: a budget that cannot work.
     """
     board = board or store.settings().board
-    settings = store.settings(boards.load(board).agent if board else None)
+    settings = store.settings(_board_settings(board) if board else None)
     return changed(replace(settings, board=board), budget)
+
+
+def _board_settings(board: str) -> Mapping[str, Any]:
+    from toastbox import boards  # what checks them takes a tenth of a start
+
+    return boards.load(board).agent
 
 
 def budget_of(options: argparse.Namespace) -> dict[str, int]:
