@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from toastbox.native import posix
+from toastbox.native.arena import Arena
+from toastbox.native.scan import list_directory
 
 Forced = Callable[[], None]
 
@@ -195,6 +197,8 @@ def test_freed_blocks_are_kept_for_the_next_malloc() -> None:
     """In a process of its own, as the setting stays."""
     program = """
 from toastbox.native import posix
+from toastbox.native.arena import Arena
+from toastbox.native.scan import list_directory
 kept = posix.malloc_keep(512 << 10, 8 << 20)
 before = posix.malloc_figures().held
 blocks = [bytes(256 << 10) for _ in range(16)]
@@ -211,3 +215,12 @@ def test_heap_helpers_tell_whether_libc_has_them() -> None:
     has_trim = hasattr(ctypes.CDLL(None), "malloc_trim")
     assert posix.malloc_arena_max(2) == has_trim
     assert posix.malloc_trim() in ((True, False) if has_trim else (False,))
+
+
+def test_names_are_listed_from_a_folders_beginning_however_far_it_was_read(tmp_path: Path, directory: int) -> None:
+    """On btrfs it must be so even of one not read yet, for names made since it was opened."""
+    (tmp_path / "name").touch()
+    list_directory(directory, Arena(1 << 20)).release()
+    assert os.listdir(directory) == []  # as Python lists: from where it was read to
+    list_directory(directory, Arena(1 << 20)).release()
+    assert posix.list_names(directory) == ["name"]

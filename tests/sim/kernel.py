@@ -206,9 +206,9 @@ class Kernel:
             raise error(errno.EINVAL, path)
         return inode.target
 
-    def listdir(self, descriptor: int) -> list[str]:
+    def list_names(self, descriptor: int) -> list[str]:
         disk, folder = self._folder(descriptor)
-        disk.step("listdir", False)
+        disk.step("list_names", False)
         return [os.fsdecode(name) for name in folder.children]
 
     def list_directory(self, descriptor: int, arena: object, after: bytes = b"") -> Listing:

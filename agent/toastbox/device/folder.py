@@ -63,7 +63,7 @@ class Folder:
         """None where a name is what its bytes are."""
         with suppress(OSError):
             if look(self._fd, STATE_NAME.upper()).inode == (state := look(self._fd, STATE_NAME).inode):
-                return Spelling(state, os.listdir)
+                return Spelling(state, posix.list_names)
         return None
 
     def is_taken(self, path: bytes) -> bool:

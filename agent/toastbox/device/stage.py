@@ -76,7 +76,7 @@ class Stage:
         return size <= max(self.room(), 0)
 
     def names(self) -> list[str]:
-        return os.listdir(self.fd)
+        return posix.list_names(self.fd)
 
     def rename(self, name: str, new_name: str) -> None:
         os.rename(name, new_name, src_dir_fd=self.fd, dst_dir_fd=self.fd)

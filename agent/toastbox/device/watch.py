@@ -300,6 +300,7 @@ class Watcher:
 
     def _look(self, folder: bytes, fd: int, report: bool) -> Iterator[bytes]:
         """Folders in the folder open at fd that are to be watched."""
+        posix.rewind(fd)  # the watch was added since it was opened
         with os.scandir(fd) as entries:
             while found := [
                 (_below(folder, os.fsencode(entry.name)), entry.is_dir(follow_symlinks=False))

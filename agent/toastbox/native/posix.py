@@ -57,6 +57,19 @@ def syncfs(fd: int) -> None:
     check(lib.tbx_filesystem_sync(fd))
 
 
+def list_names(fd: int) -> list[str]:
+    """Names in the folder open at fd, those too that were made since it was opened: btrfs shows them from the
+    beginning only, and Python's own listing goes there after it has read.
+    """
+    rewind(fd)
+    return os.listdir(fd)
+
+
+def rewind(fd: int) -> None:
+    """Go to a folder's beginning, so that what reads it next finds what is in it by now."""
+    os.lseek(fd, 0, os.SEEK_SET)
+
+
 def write_back(fd: int) -> None:
     """sync_file_range(2): begin to write out what is dirty of a file, so that a later flush finds little left.
 
