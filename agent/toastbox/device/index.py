@@ -51,6 +51,7 @@ CREATE TABLE piece(prefix INTEGER, entry INTEGER, PRIMARY KEY(prefix, entry)) WI
 CREATE TABLE intent(batch INTEGER, staged BLOB, inode INTEGER, record BLOB, expected BLOB);
 CREATE TABLE held(key BLOB PRIMARY KEY, reason TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
 """
+sqlite3.register_adapter(bytes, memoryview)  # else the module looks each time, slowly, for how bytes are to be adapted
 CHECKPOINT_PAGES = 2000  # of 4 KiB: a page changed often is written to its place once in so many
 
 
