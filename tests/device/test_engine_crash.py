@@ -65,8 +65,10 @@ def test_executable_bit_set_right_after_publishing_is_noticed(trio: Trio, monkey
     a.sync()
     publish = b.folder.publish_new
 
-    def publish_and_change(names: list[str], paths: list[bytes]) -> list[tuple[bool, Seen | None]]:
-        done = publish(names, paths)
+    def publish_and_change(
+        names: list[str], staged: list[Seen | None], paths: list[bytes]
+    ) -> list[tuple[bool, Seen | None]]:
+        done = publish(names, staged, paths)
         (b.root / "x").chmod(0o755)
         return done
 

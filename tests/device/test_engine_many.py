@@ -19,10 +19,12 @@ def test_path_taken_just_before_many_are_published_keeps_both(trio: Trio, monkey
     send_small(a, 200)
     publish = b.folder.publish_new
 
-    def take_and_publish(names: list[str], paths: list[bytes]) -> list[tuple[bool, Seen | None]]:
+    def take_and_publish(
+        names: list[str], staged: list[Seen | None], paths: list[bytes]
+    ) -> list[tuple[bool, Seen | None]]:
         if b"d/77" in paths:
             b.write("d/77", b"mine")
-        return publish(names, paths)
+        return publish(names, staged, paths)
 
     monkeypatch.setattr(b.folder, "publish_new", take_and_publish)
     settle(a, b)
@@ -37,8 +39,10 @@ def test_deletion_right_after_many_are_published_is_a_deletion(trio: Trio, monke
     send_small(a, 10)
     publish = b.folder.publish_new
 
-    def publish_and_delete(names: list[str], paths: list[bytes]) -> list[tuple[bool, Seen | None]]:
-        (done,) = {done for done, _ in publish(names, paths)}
+    def publish_and_delete(
+        names: list[str], staged: list[Seen | None], paths: list[bytes]
+    ) -> list[tuple[bool, Seen | None]]:
+        (done,) = {done for done, _ in publish(names, staged, paths)}
         (b.root / "d/7").unlink()
         return [(done, b.folder.lstat(path)) for path in paths]
 

@@ -344,7 +344,7 @@ def test_publishing_goes_on_while_the_watcher_forgets(watched) -> None:
             publishers[-1].join(0.1)
             return int(self) >= oldest
 
-    watched.watcher._expected = {b"%d" % number: (1, 1, 1, Generation(0)) for number in range(3)}
+    watched.watcher._expected = {b"%d" % number: ((1, 1, 1), Generation(0)) for number in range(3)}
     watched.watcher.published()
     watched.watcher.read()
     for publisher in publishers:

@@ -290,10 +290,13 @@ class Folder:
                 self._made(path)
         return done, self.lstat(path) if done else None
 
-    def publish_new(self, names: list[str], paths: list[bytes]) -> list[tuple[bool, Seen | None]]:
+    def publish_new(
+        self, names: list[str], staged: list[Seen | None], paths: list[bytes]
+    ) -> list[tuple[bool, Seen | None]]:
         """Put staged files at paths of one folder with nothing there, as `publish` would; what it would say of each.
 
-        Not done: to be tried by itself, which says why.
+        staged: how they looked in the stage; what looks the same at its path is taken on as that. Not done: to be
+        tried by itself, which says why.
         """
         try:
             parent = self._parent(paths[0])[0] if not self._spelling else -1
@@ -302,11 +305,15 @@ class Folder:
         if parent < 0:
             return [(False, None)] * len(names)
         leaves = [path.rpartition(b"/")[2] for path in paths]
-        moved = move_files(self.stage.fd, [os.fsencode(name) for name in names], parent, leaves)
+        moved = move_files(self.stage.fd, [name.encode() for name in names], parent, leaves)
         return [
-            (done, self._seen(path, record) if record else None)
-            for path, (done, record) in zip(paths, moved, strict=True)
+            (done, self._seen_again(before, path, record) if record else None)
+            for before, path, (done, record) in zip(staged, paths, moved, strict=True)
         ]
+
+    def _seen_again(self, before: Seen | None, path: bytes, r: Record) -> Seen:
+        same = before is not None and before.device == self._device and before.moved(path, r)
+        return before if before is not None and same else self._seen(path, r)
 
     def _made(self, path: bytes) -> None:
         if self._spelling:

@@ -345,7 +345,8 @@ class Publisher:
             self._expect(target)
         looked_ns = self._clock.wall_ns()
         names, paths = [target.name for target in targets], [target.entry.path for target in targets]
-        for target, (done, seen) in zip(targets, self._folder.publish_new(names, paths), strict=True):
+        published = self._folder.publish_new(names, [target.seen for target in targets], paths)
+        for target, (done, seen) in zip(targets, published, strict=True):
             if done:
                 self._done(target, seen, looked_ns)
             else:
@@ -375,7 +376,7 @@ class Publisher:
     def _done(self, target: Target, seen: Seen | None, looked_ns: int) -> None:
         """seen: what is at its path, None if its owner took it away already; looked_ns: the wall clock before that."""
         seen = _judged(seen, looked_ns)
-        if seen is not None and not (target.seen and seen.same_file(target.seen)):
+        if seen is not None and seen is not target.seen and not (target.seen and seen.same_file(target.seen)):
             seen.doubtful = True
         self._rows.append((target.entry, seen))
 

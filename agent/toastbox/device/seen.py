@@ -87,6 +87,16 @@ class Seen:
             and self.device == device
         )
 
+    def moved(self, path: bytes, r: Record) -> bool:
+        """Take over the new path and the ctime, if a later look there showed the same file; whether it did."""
+        _, _, mode, size, mtime_ns, ctime_ns, inode, device = r
+        if (inode, size, mtime_ns, device) != (self.inode, self.size, self.mtime_ns, self.device):
+            return False
+        if mode & 0o7777 != self.mode or KINDS.get(mode & 0o170000) != self.kind:
+            return False
+        self.path, self.key, self.ctime_ns = path, key_of(path), ctime_ns
+        return True
+
     def same_file(self, other: "Seen") -> bool:
         """Same inode, unchanged but for its name: a rename alters the ctime."""
         return (self.inode, self.size, self.mtime_ns, self.kind, self.flags) == (

@@ -54,7 +54,7 @@ _NOT_OURS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM
 _NONE_LEFT = (errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 Event = tuple[int, int, bytes]  # watch, mask, name
-Expected = tuple[int, int, int, int]  # inode, size, mtime_ns as `identify` has them, and the generation
+Expected = tuple[tuple[int, int, int], int]  # inode, size, mtime_ns as `identify` has them; the generation
 
 
 class Watcher:
@@ -132,7 +132,7 @@ class Watcher:
     def expect(self, path: bytes, inode: int = 0, size: int = 0, mtime_ns: int = 0) -> None:
         """The caller is about to put a file there, or to remove what is there (inode 0)."""
         with self._expecting:
-            self._expected[path] = (inode, size, mtime_ns, self._generation)
+            self._expected[path] = ((inode, size, mtime_ns), self._generation)
 
     def expect_folder(self, path: bytes) -> None:
         """The caller is about to make a folder there. If its owner was quicker, nothing is missed: what is in it is
@@ -156,7 +156,7 @@ class Watcher:
         finalized then may let another thread run.
         """
         with self._expecting:
-            self._expected = {path: each for path, each in self._expected.items() if each[3] >= oldest}
+            self._expected = {path: each for path, each in self._expected.items() if each[1] >= oldest}
 
     def _news(self, events: list[Event]) -> list[Event]:
         """The events, but for those of files that are as expected: thousands of them follow a batch of ours."""
@@ -176,10 +176,12 @@ class Watcher:
     def _look_at_expected(self, paths: Iterable[bytes]) -> None:
         """Look with one call at those of the paths at which something is expected."""
         known = self._expected.get
-        expected = {path: each for path in paths if (each := known(path)) is not None}
+        expected = {path: each[0] for path in paths if (each := known(path))}
         found = identify(self._root_fd, list(expected))
-        for (path, each), (is_there, kind) in zip(expected.items(), found, strict=True):
-            self._looked[path] = kind == FOLDER if each[0] == ANY_FOLDER else is_there == each[:3]
+        self._looked.update(
+            (path, is_there == file if file[0] != ANY_FOLDER else kind == FOLDER)
+            for (path, file), (is_there, kind) in zip(expected.items(), found, strict=True)
+        )
 
     def _is_ours(self, path: bytes) -> bool:
         """Whether what is at the path is what was expected there."""
