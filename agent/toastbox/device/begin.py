@@ -1,14 +1,11 @@
 """How an agent begins. On a board: announced first, then the rest of it (device/door.py says why)."""
 
 import asyncio
-import gc
 from collections.abc import Callable
 
 from toastbox.config import AgentSettings
 from toastbox.device.door import Door
 from toastbox.device.state import Store
-
-GARBAGE_AFTER = 5000  # objects made before circles are looked for: a batch makes thousands, and hardly a circle
 
 
 def run(store: Store, settings: AgentSettings, complete: Callable[[], AgentSettings] | None = None) -> None:
@@ -17,7 +14,6 @@ def run(store: Store, settings: AgentSettings, complete: Callable[[], AgentSetti
     complete: gives the settings to work with, where those at hand are good for announcing alone. So it is on a board,
     which is announced before it loads the rest; a PC has loaded that in a tenth of a second, and does not wait.
     """
-    gc.set_threshold(GARBAGE_AFTER)
     asyncio.run(_run(store, settings, complete))
 
 
