@@ -128,6 +128,11 @@ def test_content_that_changes_is_noticed_when_the_other_way_is_tried():
     assert sum(drive(text, 300, pace)[-200:]) >= 195
 
 
+def test_what_does_not_shrink_goes_plain_on_a_fast_link_only():
+    for link, packed in ((100.0, 1), (4.0, 59)):
+        assert sum(drive(World(link, packer=100_000.0, share=1.0), 60)) == packed, link
+
+
 def test_one_transfer_that_hung_does_not_decide_for_long():
     for slow in (True, False):
         pace, world = Pace("auto"), World(10.0, 30.0) if slow else World(100.0, 30.0)

@@ -8,9 +8,12 @@ changes is noticed at once, in either direction, on a fast processor or a slow o
 
 The other way is tried now and then, the more seldom the more that is expected to cost: trying takes some TRY_AGAIN-th
 of the time. The first try comes at once where it costs little, and a slow link is not sent a window plain just to see.
-The way in use changes only for one that is better by a MARGIN, so that noise does not make it flap. Nothing is known
-before the first transfer, and it is compressed: at worst that costs the processor some milliseconds, the other way
-round it costs a slow link seconds.
+The way in use changes only for one that is better by a MARGIN, so that noise does not make it flap. Where both are as
+good, as for photographs, a slow link goes on compressed, for what comes next may shrink. A fast one goes on plain: what
+is not measured here, samples and the lists of files that go the same way, costs it more than it saves.
+
+Nothing is known before the first transfer, and it is compressed: at worst that costs the processor some milliseconds,
+the other way round it costs a slow link seconds.
 """
 
 LEAST_BYTES = 64 << 10  # what is smaller says more of latency than of the link
@@ -20,6 +23,7 @@ MOST_COST = 32  # times TRY_AGAIN: a first try may have been bad luck
 FIRST_TRY_COST = 1.25
 FIRST_TRY_LINK = 1 / 4_000_000  # or the link is not slow: seconds for a byte
 MARGIN = 0.9
+FAST_LINK = 1 / 20_000_000  # seconds for a byte: deflating takes longer to save one
 _WEIGHT = 0.5  # of the latest transfer
 _STALE = 2  # transfers after which what was measured no longer counts beside what is
 
@@ -57,9 +61,13 @@ class Pace:
         self._age = {packed: 0, (not packed): self._age[not packed] + 1}
         self._last = packed
         if len(self._link) == 2:
-            costs = {way: self._cost(way, link) for way, link in self._link.items()}
-            if costs[not self._way] < costs[self._way] * MARGIN:
-                self._way = not self._way
+            self._choose({way: self._cost(way, link) for way, link in self._link.items()})
+
+    def _choose(self, costs: dict[bool, float]) -> None:
+        if self._link[False] < FAST_LINK:
+            self._way = costs[True] < costs[False] * MARGIN
+        elif costs[not self._way] < costs[self._way] * MARGIN:
+            self._way = not self._way
 
     def _measure_link(self, packed: bool, seconds: float, weight: float) -> None:
         """seconds: for a byte. Between two transfers of one way the link has changed for the other as well."""
