@@ -16,6 +16,7 @@ from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import SystemClock
 from toastbox.errors import EpochChanged
+from toastbox.hub import clock
 from toastbox.hub.ahead import Ahead
 from toastbox.hub.home import Home
 from toastbox.hub.journal.base import Device
@@ -38,11 +39,21 @@ class Inline:
         return done
 
 
+class HubClock(clock.SystemClock):
+    """The machine's; later_s: how far ahead."""
+
+    later_s = 0
+
+    def now_s(self) -> int:
+        return super().now_s() + self.later_s
+
+
 class LocalHub:
     """The real hub service on a data folder."""
 
     def __init__(self, path: Path) -> None:
-        self.home = Home(str(path))
+        self.clock = HubClock()
+        self.home = Home(str(path), self.clock)
         self.service = self.home.service
         self.now_s = 0.0
         self.ahead = Ahead(lambda: self.now_s)

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from local import LocalDevice, LocalHub, Trio, held, settle
+from toastbox.errors import DamagedData
 from toastbox.hub.chunks.packfile import HEADER, RECORD, scan
+from toastbox.hub.chunks.packs import FRESH_S
 
 
 def damage(hub: LocalHub) -> int:
-    """Turn one byte of every chunk's data around; how many chunks there are."""
+    """Turn one byte of every chunk's data around, some time after they came; how many chunks there are."""
+    hub.clock.later_s += FRESH_S
     [pack] = (Path(hub.home.path) / "chunks").glob("*.pack")
     with pack.open("r+b", buffering=0) as file:
         records = list(scan(file.fileno(), HEADER.size))
@@ -41,6 +44,23 @@ def test_damaged_chunks_are_brought_back(trio: Trio) -> None:
     b.sync()
     assert held(b) == {} and a.tree() == b.tree()
     assert hub.service.wanted.mark(1) == 0
+
+
+def test_chunks_damaged_as_soon_as_they_came_are_brought_back_a_moment_later(trio: Trio) -> None:
+    hub, a, b = trio
+    write_all(a)
+    a.sync()
+    damage(hub)
+    hub.clock.later_s = 0
+    with pytest.raises(DamagedData):  # hashed by who receives it, who tries again
+        b.sync()
+    assert b.tree() == {}
+    hub.clock.later_s = FRESH_S
+    b.sync()
+    a.sync()
+    b.engine.retry_held()
+    b.sync()
+    assert held(b) == {} and a.tree() == b.tree()
 
 
 def test_only_what_is_still_here_is_brought(trio: Trio) -> None:

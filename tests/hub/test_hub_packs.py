@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 from toastbox.errors import DamagedData, DeviceFailing, DeviceFull
 from toastbox.hub.chunks import index, packs
 from toastbox.hub.chunks.packfile import HEADER, RECORD, PackTail, pack_numbers, pack_path, scan
-from toastbox.hub.chunks.packs import KEPT_FREE_BYTES, PackStore
+from toastbox.hub.chunks.packs import FRESH_S, KEPT_FREE_BYTES, PackStore
 
 PACK = 8192  # small packs, so that there are several
 FOLDER = 3
@@ -32,8 +32,14 @@ def loaded(store: PackStore, datas: list[bytes], folder: int = FOLDER) -> list[b
     return [None if data is None else bytes(data) for _, data in found]
 
 
-def opened(path: Path) -> PackStore:
-    return PackStore(str(path), lambda: 1000, PACK)
+class Clock:
+    """The hub's, in seconds."""
+
+    now_s = 1000
+
+
+def opened(path: Path, clock: Clock | None = None) -> PackStore:
+    return PackStore(str(path), lambda: (clock or Clock).now_s, PACK)
 
 
 def crash(store: PackStore) -> None:
@@ -44,8 +50,13 @@ def crash(store: PackStore) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[PackStore]:
-    store = opened(tmp_path)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[PackStore]:
+    store = opened(tmp_path, clock)
     yield store
     store.close()
 
@@ -237,11 +248,12 @@ def test_older_index_put_back_is_brought_up_to_date(store: PackStore, tmp_path: 
 
 
 def test_bit_flip_is_noticed_and_healed_by_storing_again(
-    store: PackStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store: PackStore, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     datas = random_chunks(3)
     store.store(FOLDER, named(*datas))
     store.flush()
+    clock.now_s += FRESH_S
     with open(pack_path(str(tmp_path), 1), "r+b") as pack:
         pack.seek(HEADER.size + 2 * RECORD.size + 700 + 123)
         byte = pack.read(1)
@@ -349,34 +361,66 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_a_chunk_is_hashed_when_it_is_read_once_it_was_flushed(store: PackStore, hashed: list[int]) -> None:
+def test_a_chunk_is_hashed_when_it_is_read_some_time_after_it_was_stored(
+    store: PackStore, clock: Clock, hashed: list[int]
+) -> None:
     [one] = random_chunks(1)
     store.store(FOLDER, named(one))
     store.publish()
     assert hashed == [700]
-    assert loaded(store, [one, one]) == [one, one]
-    assert hashed == [700], "it has been hashed on its way in, and was not on the disk yet"
+    clock.now_s += FRESH_S - 1
     store.flush()
+    assert loaded(store, [one, one]) == [one, one]
+    assert hashed == [700], "it has been hashed on its way in, and is in the kernel's memory"
+    clock.now_s += 1
     assert loaded(store, [one]) == [one]
     assert hashed == [700, 700]
 
 
-def test_an_unflushed_chunk_is_hashed_where_its_pack_is_in_doubt(
+@pytest.mark.parametrize("jump_s", [-1, -1_000_000_000])
+def test_a_clock_set_back_has_chunks_hashed(store: PackStore, clock: Clock, hashed: list[int], jump_s: int) -> None:
+    [one] = random_chunks(1)
+    store.store(FOLDER, named(one))
+    store.publish()
+    clock.now_s += jump_s
+    assert loaded(store, [one]) == [one]
+    assert hashed == [700, 700]
+
+
+@pytest.mark.parametrize("end", [PackStore.close, crash])
+def test_what_an_earlier_run_stored_a_moment_ago_is_hashed(
+    store: PackStore, tmp_path: Path, hashed: list[int], end: Callable[[PackStore], None]
+) -> None:
+    old, new = random_chunks(2)
+    store.store(FOLDER, named(old))
+    store.publish()
+    end(store)
+    again = opened(tmp_path)
+    again.store(FOLDER, named(new))
+    again.publish()
+    hashed.clear()
+    assert loaded(again, [old, new]) == [old, new]
+    assert hashed == [700]
+    again.close()
+
+
+def test_a_new_chunk_is_hashed_while_its_pack_may_be_compacted(
     store: PackStore, hashed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = random_chunks(2)
+    [one] = random_chunks(1)
     store.store(FOLDER, named(one))
     store.publish()
     monkeypatch.setattr(store, "_emptied", 1)  # compaction copies damaged chunks as they are
     assert loaded(store, [one]) == [one]
-    assert len(hashed) == 2
-    monkeypatch.setattr(store, "_emptied", None)
-    monkeypatch.setattr(store, "_sync_failed", True)
-    assert loaded(store, [one]) == [one]
-    assert len(hashed) == 3
-    monkeypatch.setattr(store, "_sync_failed", False)
+    assert hashed == [700, 700]
+
+
+def test_a_new_record_that_is_not_there_whole_is_missing(store: PackStore) -> None:
+    one, two = random_chunks(2)
+    store.store(FOLDER, named(one))
+    store.publish()
     os.truncate(pack_path(store._path, 1), HEADER.size + RECORD.size + 300)
-    assert loaded(store, [one]) == [None], "a record that is not there whole"
+    assert loaded(store, [one]) == [None]
     assert loaded(store, [two]) == [None]
 
 

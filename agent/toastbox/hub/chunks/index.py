@@ -50,11 +50,12 @@ Name = tuple[int, bytes]  # folder, digest: the order of the index
 
 
 class Place(NamedTuple):
-    """Where a chunk's record starts, and the size of its data."""
+    """Where a chunk's record starts, the size of its data, and when it was stored."""
 
     pack: int
     offset: int
     size: int
+    stored_s: int
 
 
 Row = tuple[int, bytes, int, int, int, int]  # of the table: folder, digest, pack, offset, size, stored_s
@@ -94,7 +95,7 @@ class ChunkIndex:
         """Places of those that are known, as readers see them."""
         young = self._young  # before the table is asked: what leaves it meanwhile is there
         rows = _look_up(self._readers.get(), folder, hashes, young)
-        return {digest: Place._make(row[2:5]) for digest, row in rows.items()}
+        return {digest: Place._make(row[2:6]) for digest, row in rows.items()}
 
     def sizes(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
         """Sizes of those that are known, as the writing thread sees them."""

@@ -10,9 +10,10 @@ and opening reads what follows the mark again: rows past it are dropped, records
 data hash to their name get a row, and the pack is cut after the last of them. An index that is lost,
 damaged or of another version is made anew by reading all packs.
 
-A chunk is hashed before it is written and when it is read, but not while it waits for its first flush: then it comes
-from memory. One that does not hash to its name when read is served as missing, and stays so for this run; storing it
-again puts a new copy in its place. Damage heals by any device that still has the content.
+A chunk is hashed before it is written and when it is read, but not within its first ten seconds: then it comes from
+the kernel's memory, and who receives it hashes it anyway. One that does not hash to its name when read is served as
+missing, and stays so for this run; storing it again puts a new copy in its place. Damage heals by any device that still
+has the content.
 """
 
 import contextlib
@@ -44,6 +45,7 @@ _RUN_BYTES = 256 << 10  # adjacent records read with one system call
 _SCAN_ROWS = 1024
 _COPY_ROWS = 256
 _DAMAGED_LIMIT = 10_000
+FRESH_S = 10  # a disk that gives back other bytes than it was given is noticed by the hub after that
 KEPT_FREE_BYTES = 16 << 20  # for journal and index: on a disk filled to the brim no hub starts, deletes or prunes
 
 
@@ -65,6 +67,7 @@ class PackStore:
         with storage_errors():
             self._index = self._open_index()
             self._recover()
+        self._begun = self._durable  # what was written before is of an earlier run
 
     def missing(self, folder: int, hashes: Sequence[bytes]) -> list[bool]:
         places = self._index.where_all(folder, hashes)
@@ -227,11 +230,9 @@ class PackStore:
             return memoryview(b"")
 
     def _is_fresh(self, place: Place) -> bool:
-        """Whether it was hashed and written by this run, and not flushed since: it is read from the kernel's memory.
-
-        Not where that is in doubt: a sync is under way or has failed, or compaction copies chunks as they are.
-        """
-        return place[:2] >= self._durable and not self._sync_failed and self._emptied is None
+        """Whether this run hashed and wrote it moments ago. Not in doubt: compaction copies chunks as they are."""
+        age_s = self._now_s() - place.stored_s
+        return 0 <= age_s < FRESH_S and place[:2] >= self._begun and self._emptied is None
 
     def _sound(self, folder: int, digest: bytes, data: memoryview, place: Place) -> bool:
         if self._is_fresh(place) and len(data) == place.size:
