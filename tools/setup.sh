@@ -2,6 +2,7 @@
 # Makes sure that the programs a Makefile target needs are there, and prints the Python to use.
 #
 #   tools/setup.sh python           a Python of at least 3.11 that can make a venv and build extensions; prints it
+#                                   (Debian's own, another on PATH where that is too old, or what PYTHON names)
 #   tools/setup.sh need CMD=PKG...  every command CMD, which Debian's package PKG brings
 #   tools/setup.sh newlib           a C library for arm-none-eabi-gcc, which has none of its own
 #   tools/setup.sh clang            a clang that can link sanitizers and fuzzers (Debian has their run-time apart)
@@ -28,15 +29,6 @@ recent() { # python
     command -v "$1" >/dev/null && "$1" -c "import sys; sys.exit(sys.version_info < $MINIMUM)"
 }
 
-choose() { # the first Python that is new enough, the one on PATH before Debian's own
-    for python in ${PYTHON:-python3 /usr/bin/python3 python3.13 python3.12 python3.11}; do
-        if recent "$python"; then
-            command -v "$python"
-            return
-        fi
-    done
-}
-
 can_make_venv() {
     "$1" -c 'import ensurepip, venv' 2>/dev/null
 }
@@ -44,6 +36,18 @@ can_make_venv() {
 has_headers() {
     "$1" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
+}
+
+choose() { # the first Python that lacks nothing, else the first that is new enough
+    # Debian's own before the one on PATH: it is what boards have, and a tenth faster than one built without profile.
+    candidates=${PYTHON:-/usr/bin/python3 python3 python3.13 python3.12 python3.11}
+    for python in $candidates; do
+        recent "$python" && can_make_venv "$python" && has_headers "$python" && command -v "$python" && return
+    done
+    for python in $candidates; do
+        recent "$python" && command -v "$python" && return
+    done
+    true
 }
 
 ready_python() {
