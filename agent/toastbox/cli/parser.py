@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from toastbox import __version__, quantity
@@ -21,10 +22,12 @@ DO = ("status", "show", "network", "log", "wifi-scan", "unpair", "reboot", "powe
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line. Where that cannot be written the exit code remains: not so in early 3.11s."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        with suppress(OSError):
+            sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2)
 
     def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
         """argparse keeps quiet when help cannot be written; this raises OSError."""
