@@ -106,7 +106,6 @@ def main() -> int:
         print(f"arm: no architecture {unknown[0]}; there are {', '.join(SYSTEMS)}", file=sys.stderr)
         return 2
     systems = [SYSTEMS[name] for name in names]
-    CACHE.mkdir(parents=True, exist_ok=True)
     for system in systems:
         make_root(system)
         install(system)

@@ -68,6 +68,7 @@ def make_root(system: System) -> Path:
     stamp = CACHE / f"root-{system.architecture}.packages"
     if not (stamp.exists() and stamp.read_text() == wanted):
         shutil.rmtree(system.root, ignore_errors=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
         source = f"deb [signed-by={KEYRING}] {mirror()} {RELEASE} main"
         packages = f"--include={','.join(PACKAGES)}"
         flags = ["--quiet", "--variant=extract", f"--architectures={system.architecture}", packages]
