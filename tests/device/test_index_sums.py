@@ -33,7 +33,7 @@ def do(index: Index, step: tuple) -> None:  # type: ignore[type-arg]
     if step[0] == "put":
         index.put(Entry(step[1], step[2], seq=step[3]), step[4])
     elif step[0] == "files":
-        index.put_files([(Entry(path, FILE, seq=seq), signature) for path, seq, signature in step[1]])
+        index.put_files([(key_of(path), Entry(path, FILE, seq=seq), signature) for path, seq, signature in step[1]])
     elif step[0] == "delete":
         index.delete(key_of(step[1]))
     elif step[0] == "revision":

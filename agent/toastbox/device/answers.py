@@ -31,7 +31,7 @@ class Answers:
         self._report = report
         self._changed = changed
         self._unsettled = 0
-        self._files: list[tuple[Entry, Signature]] = []  # committed files, to be noted together
+        self._files: list[tuple[bytes, Entry, Signature]] = []  # committed files, to be noted together
         self.in_full: set[bytes] = set()
         self.held_back = Dirty()
         self.begin()
@@ -64,13 +64,13 @@ class Answers:
 
     def _committed(self, proposal: Proposal) -> None:
         entry, seen = proposal.entry, proposal.seen
-        key = key_of(entry.path)
+        key = key_of(entry.path) if seen is None else seen.key
         self._index.unsettled.mark(key, proposal.seq, self._index.get)
         self.in_full.discard(entry.path)
         if seen is not None:
             entry.seq = proposal.seq
         if seen is not None and entry.kind == FILE and not entry.chunks:
-            self._files.append((entry, seen.proof))
+            self._files.append((key, entry, seen.proof))
             return
         self._put_files()
         if entry.kind == DELETED or seen is None:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from toastbox.core.diff import Signature
-from toastbox.core.entry import FOLDER
+from toastbox.core.entry import FOLDER, Entry
 from toastbox.core.names import children_range
 from toastbox.device.row import Row
 from toastbox.native.sums import name_sum, name_sums, signed
@@ -51,10 +51,10 @@ class FolderSums:
         """The same of a row that is there."""
         return self.hash(row.key, row.entry.kind, row.entry.seq, row.signature)
 
-    def add_rows(self, rows: Sequence[tuple[bytes, int, int, Signature]]) -> None:
-        """Add what new rows (key, kind, seq, signature) add to the sums of their folders."""
-        places = [key.rpartition(b"\0") for key, *_ in rows]
-        shown = [_shown(kind, seq, signature) for _, kind, seq, signature in rows]
+    def add_rows(self, rows: Sequence[tuple[bytes, Entry, Signature]]) -> None:
+        """Add what new rows (key, entry, signature) add to the sums of their folders."""
+        places = [key.rpartition(b"\0") for key, _, _ in rows]
+        shown = [_shown(entry.kind, entry.seq, signature) for _, entry, signature in rows]
         hashes = name_sums(self.key, [name for *_, name in places], shown)
         totals: dict[bytes, int] = {}
         for (folder, _, _), value in zip(places, hashes, strict=True):

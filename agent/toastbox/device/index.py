@@ -266,20 +266,19 @@ class Index:
         with self._together():
             self._put(key_of(entry.path), entry, signature)
 
-    def put_files(self, files: Sequence[tuple[Entry, Signature]]) -> None:
-        """As `put` of each, for files of at most one chunk."""
-        rows = [(key_of(entry.path), entry, signature) for entry, signature in files]
+    def put_files(self, files: Sequence[tuple[bytes, Entry, Signature]]) -> None:
+        """As `put` of each, for files of at most one chunk: key, entry, signature."""
         with self._together():
             newest = self._db.execute("SELECT max(id) FROM entry").fetchone()[0] or 0
-            count = self._db.executemany(INSERT, [values_of(*row) for row in rows]).rowcount
+            count = self._db.executemany(INSERT, [values_of(*file) for file in files]).rowcount
             self._rows += count
-            if count < len(rows):
+            if count < len(files):
                 new = {key for (key,) in self._db.execute("SELECT key FROM entry WHERE id > ?", (newest,))}
-                for row in rows:
-                    if row[0] not in new:
-                        self._change(*row)
-                    new.discard(row[0])
-            self._sums.add_rows([(key, entry.kind, entry.seq, signature) for key, entry, signature in rows])
+                for file in files:
+                    if file[0] not in new:
+                        self._change(*file)
+                    new.discard(file[0])
+            self._sums.add_rows(files)
 
     def _put(self, key: bytes, entry: Entry, signature: Signature) -> None:
         done = self._db.execute(INSERT, values_of(key, entry, signature))

@@ -125,7 +125,7 @@ class Publisher:
 
     def _note_all(self) -> None:
         """Rows are written in this order: those that are put, those that go."""
-        files: list[tuple[Entry, Signature]] = []
+        files: list[tuple[bytes, Entry, Signature]] = []
         for entry, seen in self._rows:
             key = key_of(entry.path)
             self._index.unhold(key)
@@ -133,7 +133,7 @@ class Publisher:
                 self._index.unsettled.mark(key, entry.seq, self._index.get)
             signature = seen.proof if seen is not None else NO_SIGNATURE
             if entry.kind == FILE and not entry.chunks:
-                files.append((entry, signature))
+                files.append((key, entry, signature))
                 if len(files) == TOGETHER:
                     self._index.put_files(files)
                     files = []

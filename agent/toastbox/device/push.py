@@ -227,7 +227,7 @@ class Pusher:
         code = diff.classify(row, seen)
         if code == diff.UNCHANGED:
             return
-        held = self._index.why_held(key_of(seen.path))
+        held = self._index.why_held(seen.key)
         if held:
             self._report.hold(seen.path, held)
             return

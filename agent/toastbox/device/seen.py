@@ -22,13 +22,14 @@ def freshness_ns(stamp_ns: int, now_ns: int) -> int:
 
 
 class Seen:
-    """One path as lstat shows it. kind: FILE, FOLDER, LINK or OTHER; mode: permission bits.
+    """One path as lstat shows it. kind: FILE, FOLDER, LINK or OTHER; mode: permission bits. flags: the entry's,
+    executable by its owner (files only).
 
     reason: why a path of kind OTHER is left alone, "" for the rest. doubtful: a change since then may not show.
     """
 
     __slots__ = (
-        "ctime_ns", "device", "doubtful", "inode", "key", "kind", "mode", "mtime_ns", "path", "reason", "size",
+        "ctime_ns", "device", "doubtful", "flags", "inode", "key", "kind", "mode", "mtime_ns", "path", "reason", "size",
     )  # fmt: skip
 
     def __init__(
@@ -36,26 +37,23 @@ class Seen:
     ) -> None:
         self.path = path
         self.key = key_of(path)
-        self.kind = KINDS.get(mode & 0o170000, OTHER)
+        self.kind = kind = KINDS.get(mode & 0o170000, OTHER)
         self.mode = mode & 0o7777
+        self.flags = EXECUTABLE if mode & 0o100 and kind == FILE else 0
         self.size = size
         self.mtime_ns = mtime_ns
         self.ctime_ns = ctime_ns
         self.inode = inode
         self.device = device
         self.doubtful = False
-        self.reason = "" if self.kind != OTHER else "neither file, folder nor link"
+        self.reason = "" if kind != OTHER else "neither file, folder nor link"
 
     def leave_alone(self, reason: str) -> "Seen":
         """Mark as not to be synced, nor anything below it."""
         self.kind = OTHER
+        self.flags = 0
         self.reason = reason
         return self
-
-    @property
-    def flags(self) -> int:
-        """Entry flags: executable by its owner (files only)."""
-        return EXECUTABLE if self.kind == FILE and self.mode & 0o100 else 0
 
     @property
     def signature(self) -> Signature:
