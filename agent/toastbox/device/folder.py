@@ -118,19 +118,22 @@ class Folder:
         way = Way()
         stack = [self._look_in(below, way)]
         while stack:
-            seen = next(stack[-1], None)
-            if seen is None:
+            for seen in stack[-1]:
+                if seen.kind == FOLDER and enter(seen):
+                    break
+                yield seen
+            else:
                 stack.pop()
                 continue
-            if seen.kind == FOLDER and enter(seen):
-                self._make_room(stack[-1])
-                children = self._look_in(seen.path, way)
-                first = next(children, None)
-                if first is not None and first.path == seen.path:
-                    seen = first
-                elif first is not None:
-                    children.put_back(first)
-                    stack.append(children)
+            self._make_room(stack[-1])
+            children = self._look_in(seen.path, way)
+            first = next(children, None)
+            if first is not None and first.path == seen.path:
+                yield first
+                continue
+            if first is not None:
+                children.put_back(first)
+                stack.append(children)
             yield seen
 
     def children(self, path: bytes) -> Iterator[Seen]:

@@ -234,11 +234,9 @@ class Pusher:
         if code == diff.KIND_CHANGED and row is not None and row.entry.kind == FOLDER:
             self._propose_deletions(self._index.keys_descending(row.key))
         replaced = max(row.entry.seq, 0) if row is not None else 0
-        self._try_change(Proposal(Entry(seen.path, seen.kind, seen.flags, replaced), seen, row))
-
-    def _try_change(self, proposal: Proposal) -> None:
+        proposal = Proposal(Entry(seen.path, seen.kind, seen.flags, replaced), seen, row)
         try:
-            self._propose_change(proposal)
+            self._propose_change(proposal, seen)
         except (FileChanged, OSError) as error:
             self._not_read(proposal, error)
 
@@ -250,16 +248,15 @@ class Pusher:
         else:
             self._report.hold(path, f"cannot be read: {error.strerror}")
 
-    def _propose_change(self, proposal: Proposal) -> None:
-        row, seen = proposal.row, proposal.seen
-        assert seen is not None
-        if seen.kind == FOLDER:
+    def _propose_change(self, proposal: Proposal, seen: Seen) -> None:
+        row = proposal.row
+        if seen.kind == FILE and seen.size <= SMALL:
+            self._collect(proposal)
+        elif seen.kind == FOLDER:
             if row is None or row.entry.kind != FOLDER or row.entry.seq <= 0:
                 self._add(proposal)
         elif seen.kind == LINK:
             self._propose_link(proposal, seen)
-        elif seen.size <= SMALL:
-            self._collect(proposal)
         elif not self._propose_rename(proposal, seen):
             self._propose_file(proposal, seen)
 
@@ -285,7 +282,7 @@ class Pusher:
         """Of a file that was read."""
         if proposal.seen is not None:
             self._judge(proposal.seen, self._looked_ns)
-        return self._is_news(proposal)
+        return proposal.row is None or self._is_news(proposal)
 
     def _propose_link(self, proposal: Proposal, seen: Seen) -> None:
         proposal.seen = seen = self._look_again(seen)
@@ -316,7 +313,8 @@ class Pusher:
         known = self._index.known_inodes([each.seen.inode for each in small if each.seen is not None])
         rest = [each for each in small if each.seen is None or each.seen.inode not in known or not self._renamed(each)]
         for each in rest:
-            each.base_chunks = self._base_of(each.row)
+            if each.row is not None:
+                each.base_chunks = self._base_of(each.row)
         self._looked_ns = self._clock.wall_ns()
         self._sender.add_small(rest, self._is_wanted, self._not_read)
 

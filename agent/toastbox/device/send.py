@@ -32,8 +32,8 @@ from typing import Protocol, TypeVar
 from toastbox.core import wire
 from toastbox.core.ahead import MAX_ITEMS, Run, encode_run, token_of
 from toastbox.core.bundle import chunk_head
-from toastbox.core.content import ITEM_SIZE, content_id
-from toastbox.core.entry import FILE, HASH_SIZE, Entry
+from toastbox.core.content import ITEM_SIZE, content_id, items
+from toastbox.core.entry import FILE, Entry
 from toastbox.core.errors import WireError
 from toastbox.core.splice import make_splice
 from toastbox.device.folder import Folder
@@ -239,15 +239,18 @@ class Sender:
         self._fill_in(proposal, seen, chunks)
         if not wanted(proposal):
             return
-        known = Places(proposal.base_chunks) if proposal.base_chunks else None
-        for at in range(0, len(chunks), ITEM_SIZE):
-            digest, size = chunks[at : at + HASH_SIZE], chunks[at + HASH_SIZE : at + ITEM_SIZE]
-            end = start + int.from_bytes(size, "little")
-            if known is None or known.find(digest) is None:
-                window.parts.append((digest, start, end))
-            start = end
-        window.used = start
+        window.used = end = start + seen.size
+        if len(chunks) == ITEM_SIZE and not proposal.base_chunks:
+            window.parts.append((proposal.entry.content, start, end))
+        else:
+            self._take_chunks(window, start, chunks, Places(proposal.base_chunks))
         window.propose(proposal)
+
+    def _take_chunks(self, window: Window, start: int, chunks: bytes, known: Places) -> None:
+        for digest, size in items(chunks):
+            if known.find(digest) is None:
+                window.parts.append((digest, start, start + size))
+            start += size
 
     def _read_whole(self, descriptor: int, proposal: Proposal) -> None:
         before = self._folder.fstat(descriptor, proposal.entry.path)

@@ -125,8 +125,10 @@ def take_files(fd: int, names: Sequence[bytes], buffer: memoryview, most: int) -
     found = zip(names, _TAKEN.iter_unpack(ffi.buffer(raw, done * _TAKEN.size)), strict=False)
     taken = []
     for name, (size, mtime, ctime, inode, device, mode, _, kind, got, error, changed) in found:
-        seen = None if changed or error else Record(name, kind, mode, size, mtime, ctime, inode, device)
-        taken.append(Taken(got, seen, error))
+        seen = None
+        if not changed and not error:
+            seen = _as_record(Record, (name, kind, mode, size, mtime, ctime, inode, device))
+        taken.append(_as_record(Taken, (got, seen, error)))
     return taken
 
 
