@@ -31,6 +31,7 @@ from toastbox.device.receive import PARTIAL, Receiver
 from toastbox.device.recovery import Recovery
 from toastbox.device.report import Report
 from toastbox.device.send import Background, Proposal, Sender
+from toastbox.device.storage import write_errors
 from toastbox.errors import AccessDenied, DamagedData, EpochChanged, HostilePeer, HubRefused, HubUnreachable
 
 MAX_ROUNDS = 12
@@ -80,7 +81,7 @@ class Engine:
         reader = Reader(folder, buffers[-1], hashers)
         publisher = Publisher(folder, index, device_name, self._hold, changed, self._doubt, clock)
         self._publisher = publisher
-        index.unsettled.flush = folder.flush_all
+        index.unsettled.flush = self._flush_saves
         beside = flusher or background
         index.unsettled.begin_flush = lambda: folder.begin_flush(beside.submit)
         self._started = False
@@ -198,6 +199,11 @@ class Engine:
                 self._folder.flush_all()
                 with self._index.transaction():
                     self._index.unsettled.clear()
+
+    def _flush_saves(self) -> None:
+        """Before rows of what the owner saved go into the index: wherever that happens, it is about no one file."""
+        with write_errors():
+            self._folder.flush_all()
 
     @property
     def holds_deletes(self) -> bool:

@@ -51,5 +51,7 @@ def _read(folder: Folder, path: bytes, offset: int, size: int) -> bytes | None:
         return None
     try:
         return folder.read_at(descriptor, size, offset)
+    except OSError:
+        return None
     finally:
         folder.close_file(descriptor)

@@ -22,11 +22,10 @@ from toastbox.device.echo import Echo, Silence
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock
-from toastbox.device.reading import fail_on_io
 from toastbox.device.receive import PARTIAL, Target
 from toastbox.device.row import NO_SIGNATURE
 from toastbox.device.seen import Seen, freshness_ns, gone_name
-from toastbox.device.storage import NO_ROOM
+from toastbox.device.storage import NO_ROOM, fail_on_io
 
 FEW = 4  # staged files that are flushed one by one; more are flushed with the whole file system
 MANY_INTENTS = 256

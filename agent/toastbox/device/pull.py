@@ -349,6 +349,8 @@ class Puller:
         failed = sum(not target.complete for target in batch.targets)
         self._report.count("received", len(batch.items) - len(batch.steps.keep) - failed)
         self._report.count("conflicts", len(batch.steps.aside))
+        for path, _ in batch.steps.aside:
+            self._report.release(path)  # what could not be read there has another name
         for _ in range(MAX_TRIES):
             entries = self._publisher.again
             if not entries:

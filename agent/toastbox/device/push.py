@@ -18,7 +18,7 @@ from toastbox.device.answers import Answers
 from toastbox.device.folder import Folder
 from toastbox.device.index import Index
 from toastbox.device.interfaces import Clock
-from toastbox.device.reading import Reader, fail_on_io
+from toastbox.device.reading import Reader
 from toastbox.device.report import Report
 from toastbox.device.row import UNSEEN, Row
 from toastbox.device.seen import OTHER, Seen, freshness_ns
@@ -242,7 +242,6 @@ class Pusher:
 
     def _not_read(self, proposal: Proposal, error: Exception) -> None:
         path = proposal.entry.path
-        fail_on_io(error)
         if not isinstance(error, OSError) or error.errno in ANOTHER_NOW:
             self._changed(path)
         else:

@@ -1,14 +1,11 @@
 """What a local path holds, as an entry: read and hashed, nothing sent."""
 
-import errno
-
 from toastbox.core.content import content_id
 from toastbox.core.entry import FILE, FOLDER, LINK, Entry
 from toastbox.device.cutting import Cutting
 from toastbox.device.folder import Folder
 from toastbox.device.seen import Seen
 from toastbox.device.send import CHUNK_AVERAGE, CHUNK_MAX, CHUNK_MIN, FileChanged
-from toastbox.errors import DeviceFailing
 from toastbox.native.chunker import Chunker
 
 UNKNOWN_CONTENT = bytes(32)
@@ -27,7 +24,8 @@ class Reader:
     def entry(self, seen: Seen, sizes: tuple[int, ...]) -> Entry:
         """The path as an entry with seq 0.
 
-        A file whose size is none of `sizes` is known to differ and not read; what changes meanwhile differs too.
+        A file whose size is none of `sizes` is known to differ and not read; what changes meanwhile differs too, and
+        what cannot be read: a bad sector ends nothing.
         """
         entry = Entry(seen.path, seen.kind, seen.flags, 0, seen.mtime_ns, seen.size)
         if seen.kind == FOLDER:
@@ -42,8 +40,7 @@ class Reader:
     def _target(self, seen: Seen) -> bytes:
         try:
             return self._folder.readlink(seen.path)
-        except OSError as error:
-            fail_on_io(error)
+        except OSError:
             return UNKNOWN_CONTENT
 
     def _fill(self, entry: Entry, seen: Seen, sizes: tuple[int, ...]) -> None:
@@ -52,8 +49,7 @@ class Reader:
             return
         try:
             chunks = self.chunks(seen)
-        except (FileChanged, OSError) as error:
-            fail_on_io(error)
+        except (FileChanged, OSError):
             return
         entry.content = content_id(chunks, seen.size)
         entry.chunks = chunks if len(chunks) > 36 else b""
@@ -75,9 +71,3 @@ class Reader:
         count = min(self._hashers, len(self._buffer) // CHUNK_MAX) if size >= SHARED_BYTES else 1
         length = len(self._buffer) // count
         return [self._buffer[at * length : (at + 1) * length] for at in range(count)]
-
-
-def fail_on_io(error: Exception) -> None:
-    """Raise DeviceFailing for what no look at another moment will cure."""
-    if isinstance(error, OSError) and error.errno == errno.EIO:
-        raise DeviceFailing(f"this device's disk reports an error ({error.strerror}): check or replace it") from error

@@ -11,11 +11,11 @@ from toastbox.core.names import conflict_path, key_of
 from toastbox.device.folder import STAGE_NAME, Folder
 from toastbox.device.index import Index
 from toastbox.device.publish import REMOVAL, RENAME, Publisher, pack_expected, unpack_inode
-from toastbox.device.reading import Reader, fail_on_io
+from toastbox.device.reading import Reader
 from toastbox.device.receive import PARTIAL
 from toastbox.device.row import NO_SIGNATURE
 from toastbox.device.seen import Seen, gone_name
-from toastbox.device.storage import NO_ROOM
+from toastbox.device.storage import NO_ROOM, fail_on_io
 from toastbox.errors import DeviceFull
 
 ALL_BATCHES = 1 << 62

@@ -27,6 +27,27 @@ def storage_errors(database: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def write_errors() -> Iterator[None]:
+    """Inside, whatever a disk fails to write comes out as DeviceFull or DeviceFailing. An OSError is about one file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise DeviceFull(FULL) from error
+        raise _failing(error) from error
+
+
+def fail_on_io(error: OSError) -> None:
+    """Raise DeviceFailing where it is the disk: what it was told before may be lost too."""
+    if error.errno == errno.EIO:
+        raise _failing(error) from error
+
+
+def _failing(error: OSError) -> DeviceFailing:
+    return DeviceFailing(f"this device's disk reports an error ({error.strerror}): check or replace it")
+
+
 def _translated(error: sqlite3.Error, database: str) -> ToastboxError:
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and _is_refused_room(os.path.dirname(database))):
