@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local import LocalDevice, LocalHub, nest
-from toastbox.device import pull, send
+from toastbox.device import folder, pull, push, send
 
 BATCH = 50
 FEW, MANY = 500, 3000
@@ -21,6 +21,8 @@ IN_HAND = 12  # objects for each of a batch: rows, proposals, entries, looks; tw
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LocalDevice, LocalDevice]]:
     monkeypatch.setattr(pull, "PAGE_ENTRIES", BATCH)
     monkeypatch.setattr(send, "BATCH_ENTRIES", BATCH)
+    monkeypatch.setattr(push, "MANY_SMALL", BATCH // 2)
+    monkeypatch.setattr(folder, "SEEN_AT_ONCE", BATCH // 2)
     gc.collect()  # what tests before have left is not of a batch
     hub = LocalHub(tmp_path / "hub")
     yield LocalDevice(hub, tmp_path / "a"), LocalDevice(hub, tmp_path / "b")

@@ -5,12 +5,13 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from unittest import mock
 
-from toastbox.device import ahead, answers, folder_sums, publish, pull, push, reading, receive, send, unsettled
+from toastbox.device import ahead, answers, folder, folder_sums, publish, pull, push, reading, receive, send, unsettled
 
 CHUNKS = (64, 512, 1024)  # least, average, most
 AHEAD_BYTES = 20_000
 WINDOW = 2 * CHUNKS[2] + 100
 SIZES = (
+    (folder, {"SEEN_AT_ONCE": 3}),
     (folder_sums, {"AT_ONCE": 3, "MOST_WAITING": 2}),
     (ahead, {"MOST_FILES": 2, "RESERVE_BYTES": 1000, "WRITE_BACK_BYTES": 500, "SLICE_BYTES": (600, 3000)}),
     (pull, {"PAGE_ENTRIES": 5, "PAGE_BYTES": 4096}),

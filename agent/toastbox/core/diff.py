@@ -72,16 +72,24 @@ def merge(
 ) -> "Iterator[tuple[AnyRow | None, AnyRecord | None]]":
     """(row, record) for every key of two iterators sorted by `.key`; None where one side has nothing."""
     row, record = next(rows, None), next(records, None)
-    while row is not None or record is not None:
-        if record is None or (row is not None and row.key < record.key):
+    while row is not None and record is not None:
+        if row.key < record.key:
             yield row, None
             row = next(rows, None)
-        elif row is None or record.key < row.key:
+        elif record.key < row.key:
             yield None, record
             record = next(records, None)
         else:
             yield row, record
             row, record = next(rows, None), next(records, None)
+    if row is not None:
+        yield row, None
+        for row in rows:
+            yield row, None
+    if record is not None:
+        yield None, record
+        for record in records:
+            yield None, record
 
 
 def classify(row: "Known | None", record: "Found | None") -> int:

@@ -22,11 +22,13 @@ class Children:
 
     A folder that cannot be listed yields itself, as OTHER, and ends. Dropped before its end, it releases its listing.
     way: of the walk that comes by here; whatever it enters next must lie in this folder until this has ended.
+    see: looks at the next records of a listing, some at a time, and none behind a folder: what is in that is looked at
+    first, and nothing kept meanwhile. What it made of them, and the last one's name; b"" where there are no more.
     """
 
     __slots__ = (
         "_after",
-        "_first",
+        "_few",
         "_give_back",
         "_list_names",
         "_listing",
@@ -41,7 +43,7 @@ class Children:
         self,
         path: bytes,
         list_names: Callable[[bytes, bytes], Listing],
-        see: Callable[[bytes, Record], Seen | None],
+        see: Callable[[bytes, Iterator[Record]], tuple[list[Seen], bytes]],
         give_back: Callable[[Listing], None],
         way: Way,
     ) -> None:
@@ -53,23 +55,26 @@ class Children:
         self._give_back = give_back
         self._listing: Listing | None = None
         self._records: Iterator[Record] = iter(())
+        self._few: list[Seen] = []  # that come next, the first one last
         self._after = b""
         self._more = True
-        self._first: Seen | None = None
 
     def __iter__(self) -> Iterator[Seen]:
         return self
 
     def __next__(self) -> Seen:
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
+        if not self._few:
+            self._look()
+        return self._few.pop()
+
+    def _look(self) -> None:
+        """At some more names. StopIteration: there are none."""
         while True:
-            for record in self._records:
-                self._after = record.name
-                seen = self._see(self._way.path[: self._size], record)
-                if seen is not None:
-                    return seen
+            self._few, last = self._see(self._way.path[: self._size], self._records)
+            self._few.reverse()
+            self._after = last or self._after
+            if self._few:
+                return
             more = self._more if self._listing is None else self._listing.more
             self.let_go()
             if not more:
@@ -79,7 +84,8 @@ class Children:
                 self._listing = self._list_names(self._path, self._after)
             except OSError as error:
                 self._more = False
-                return unreadable(self._path, error)
+                self._few.append(unreadable(self._path, error))
+                return
             self._records = iter(self._listing)
 
     @property
@@ -88,7 +94,7 @@ class Children:
 
     def put_back(self, seen: Seen) -> None:
         """To be given once more."""
-        self._first = seen
+        self._few.append(seen)
 
     def let_go(self) -> None:
         """Give the memory back; what is left will be listed anew."""

@@ -32,6 +32,7 @@ STAGE_NAME = b".toastbox/stage"
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 KEPT_DESCRIPTORS = 16
+SEEN_AT_ONCE = 64
 SHORT_LISTING = 96 << 10  # bytes: about a thousand names
 
 
@@ -148,7 +149,7 @@ class Folder:
         return folder_sums(self._fd, self._device, paths, key, STATE_NAME, self.way_bytes)
 
     def _look_in(self, path: bytes, way: Way) -> Children:
-        return Children(path, self._list, self._seen_in, self._give_back, way)
+        return Children(path, self._list, self._see_some, self._give_back, way)
 
     def _give_back(self, listing: Listing) -> None:
         """With those taken after it: when a walk is broken off, Python drops what it holds in any order."""
@@ -166,11 +167,16 @@ class Folder:
         if isinstance(arena, Region) and arena.is_half_full():
             children.let_go()
 
-    def _seen_in(self, before: bytes, r: Record) -> Seen | None:
-        """A record of a listing; None: our own state."""
-        if not before and r.name == STATE_NAME:
-            return None
-        return self._own(seen_of(before + r.name, r))
+    def _see_some(self, before: bytes, records: Iterator[Record]) -> tuple[list[Seen], bytes]:
+        """The next records of a listing, without our own state: see Children."""
+        few: list[Seen] = []
+        name = b""
+        for name, _, mode, size, mtime_ns, ctime_ns, inode, device in records:
+            if before or name != STATE_NAME:
+                few.append(self._own(Seen(before + name, mode, size, mtime_ns, ctime_ns, inode, device)))
+                if few[-1].kind == FOLDER or len(few) == SEEN_AT_ONCE:
+                    break
+        return few, name
 
     def _list(self, path: bytes, after: bytes) -> Listing:
         """As many names of a folder as the arena holds, those behind `after`."""

@@ -176,7 +176,7 @@ class Listing:
             size, mtime, ctime, inode, device, mode, name_size, kind = unpack(records, offset)
             start = offset + head
             name = bytes(records[start : start + name_size])
-            yield Record(name, kind, mode, size, mtime, ctime, inode, device)
+            yield _as_record(Record, (name, kind, mode, size, mtime, ctime, inode, device))
 
     def release(self) -> None:
         """Gives the memory back; the listing is empty from then on. A second call does nothing."""
