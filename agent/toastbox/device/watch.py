@@ -304,9 +304,9 @@ class Watcher:
         """Folders in the folder open at fd that are to be watched."""
         posix.rewind(fd)  # the watch was added since it was opened
         with os.scandir(fd) as entries:
+            told = entries if report else filter(_is_folder, entries)  # of files nothing is to be done then
             while found := [
-                (_below(folder, os.fsencode(entry.name)), entry.is_dir(follow_symlinks=False))
-                for entry in islice(entries, LISTED_AT_ONCE)
+                (_below(folder, os.fsencode(entry.name)), _is_folder(entry)) for entry in islice(told, LISTED_AT_ONCE)
             ]:
                 if report:
                     self._look_at_expected(path for path, _ in found)
@@ -352,6 +352,10 @@ class Watcher:
             f"{self._unwatched} folders cannot be watched: set fs.inotify.max_user_watches to {needed}; "
             "until then they are scanned"
         )
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 def _below(folder: bytes, name: bytes) -> bytes:
