@@ -31,7 +31,7 @@ class Answers:
         self._report = report
         self._changed = changed
         self._unsettled = 0
-        self._files: list[tuple[bytes, Entry, Signature]] = []  # committed files, to be noted together
+        self._files: dict[bytes, tuple[bytes, Entry, Signature]] = {}  # committed files by key, to be noted together
         self.in_full: set[bytes] = set()
         self.held_back = Dirty()
         self.begin()
@@ -70,9 +70,10 @@ class Answers:
         if seen is not None:
             entry.seq = proposal.seq
         if seen is not None and entry.kind == FILE and not entry.chunks:
-            self._files.append((key, entry, seen.proof))
+            self._files[key] = key, entry, seen.proof
             return
-        self._put_files()
+        if entry.kind == DELETED or key in self._files:
+            self._put_files()
         if entry.kind == DELETED or seen is None:
             self._index.delete(key)
             self._report.count("deleted")
@@ -81,9 +82,9 @@ class Answers:
         self._report.count("sent")
 
     def _put_files(self) -> None:
-        """In the order of the answers: what is a file now may be a folder, or gone, further on."""
+        """Before what comes further on: there a file may be a folder, or gone."""
         if self._files:
-            self._index.put_files(self._files)
+            self._index.put_files(list(self._files.values()))
             self._report.count("sent", len(self._files))
             self._files.clear()
 

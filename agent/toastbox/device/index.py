@@ -129,6 +129,7 @@ class Index:
             yield
         except BaseException:
             self._sums.forget()
+            self.unsettled.forget()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise

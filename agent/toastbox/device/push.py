@@ -31,7 +31,7 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL)  # its owner was at it
 MANY_GONE = 20_000  # deletions remembered from one scan; more are found by looking again
 LARGE = 2 * CHUNK_MAX  # may be read in more than one piece: one too fresh to be trusted is waited for, or it is torn
-MANY_SMALL = 64
+MANY_SMALL = 128
 MANY_RACY = 1_000
 
 

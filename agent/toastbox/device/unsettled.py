@@ -3,7 +3,8 @@
 A mark is written with the row, in one transaction, and has what was agreed before. Marks go when the file system has
 been flushed, some seconds after the last change, when the kernel has written most of it anyway. They are MOST at most:
 beyond that, the flush comes before the transaction is committed, and no mark is needed. It is begun as soon as it is
-known to be needed, so that what the owner has just written is on its way to the disk while it is read and sent.
+known to be needed, so that what the owner has just written is on its way to the disk while it is read and sent. So
+marks wait for the end of their transaction: of one that has too many, none is written.
 """
 
 import sqlite3
@@ -17,6 +18,7 @@ SCHEMA = (
     "CREATE TABLE unsettled(key BLOB PRIMARY KEY, seq INTEGER NOT NULL, kind INTEGER NOT NULL,"
     " flags INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID"
 )
+INSERT = "INSERT INTO unsettled VALUES(?, ?, ?, ?, ?) ON CONFLICT(key) DO NOTHING"
 MOST = 256
 
 
@@ -42,30 +44,29 @@ class Unsettled:
         self.flush: Callable[[], None] = lambda: None
         self.begin_flush: Callable[[], None] = lambda: None
         self._count = 0
+        self._waiting: dict[bytes, tuple[bytes, int, int, int, bytes]] = {}  # by key, to be written before the commit
         self._overfull = False
 
     def __len__(self) -> int:
-        return self._count
+        return self._count + len(self._waiting)
 
     def count(self) -> None:
         """Find out again how many there are: at the start, and after a rollback."""
-        self._overfull = False
+        self.forget()
         self._count = self.db.execute("SELECT count(*) FROM unsettled").fetchone()[0]
 
     def mark(self, key: bytes, seq: int, get: Callable[[bytes], Known | None]) -> None:
         """To be called before the row is written, in its transaction. The first row that `get` finds counts."""
-        if self._overfull:
+        if self._overfull or key in self._waiting:
             return
-        if self._count >= MOST:
+        if len(self) >= MOST:
             self._overfull = True
+            self._waiting.clear()
             self.begin_flush()
             return
         row = get(key)
         before = row.entry if row is not None else Entry(b"", DELETED)
-        self._count += self.db.execute(
-            "INSERT INTO unsettled VALUES(?, ?, ?, ?, ?) ON CONFLICT(key) DO NOTHING",
-            (key, seq, before.kind, before.flags, before.content),
-        ).rowcount
+        self._waiting[key] = key, seq, before.kind, before.flags, before.content
 
     def marks(self) -> list[Mark]:
         found = self.db.execute("SELECT key, seq, kind, flags, content FROM unsettled ORDER BY key").fetchall()
@@ -79,10 +80,18 @@ class Unsettled:
         if self._overfull:
             self.flush()
             self.clear()
+        if self._waiting:
+            self._count += self.db.executemany(INSERT, self._waiting.values()).rowcount
+            self._waiting.clear()
+
+    def forget(self) -> None:
+        """The transaction is rolled back."""
+        self._overfull = False
+        self._waiting.clear()
 
     def clear(self) -> None:
         """All that was recorded is on stable storage, or has been judged."""
-        self._overfull = False
+        self.forget()
         if self._count:
             self.db.execute("DELETE FROM unsettled")
             self._count = 0
