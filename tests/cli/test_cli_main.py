@@ -17,14 +17,22 @@ from toastbox.cli.parser import build_parser
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    """The parser of every command."""
-    subparsers = next(action for action in build_parser()._actions if action.choices)
+def parsers(command: str = "") -> dict[str, argparse.ArgumentParser]:
+    """The parser of every command, or of one."""
+    subparsers = next(action for action in build_parser(command)._actions if action.choices)
     assert isinstance(subparsers.choices, dict)
     return subparsers.choices
 
 
 COMMANDS = sorted(parsers())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_is_known_is_parsed_as_among_all(command: str) -> None:
+    alone = parsers(command)
+    assert list(alone) == [command]
+    assert alone[command].format_help() == parsers()[command].format_help()
+    assert alone[command].get_default("run") == parsers()[command].get_default("run")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -49,7 +49,8 @@ def _run(argv: Sequence[str] | None) -> int:
     from toastbox.cli.parser import build_parser
 
     try:
-        options = build_parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        options = build_parser(words[0] if words else "").parse_args(words)
     except SystemExit:
         sys.stdout.flush()  # help that could not be written is a failure like any other
         raise

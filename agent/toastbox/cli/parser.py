@@ -43,8 +43,8 @@ class Version(argparse.Action):
         parser.exit()
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """The command line: of a command that there is, that alone, which takes a tenth of the time; else the whole."""
     parser = Parser(
         prog="toastbox",
         description=DESCRIPTION,
@@ -53,11 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for add in (_hub, _invite, _join, _agent, _sync, _status, _top, _pause, _resume, _discover):
-        add(commands)
-    for add in (_log, _versions, _restore, _devices, _revoke, _plain, _folders, _prune):
-        add(commands)
-    for add in (_boards, _image, _emulate, _flash, _console):
+    every = [
+        *(_hub, _invite, _join, _agent, _sync, _status, _top, _pause, _resume, _discover),
+        *(_log, _versions, _restore, _devices, _revoke, _plain, _folders, _prune),
+        *(_boards, _image, _emulate, _flash, _console),
+    ]
+    for add in [add for add in every if add.__name__ == f"_{command}"] or every:
         add(commands)
     return parser
 
