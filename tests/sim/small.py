@@ -16,7 +16,7 @@ SIZES = (
     (ahead, {"MOST_FILES": 2, "RESERVE_BYTES": 1000, "WRITE_BACK_BYTES": 500, "SLICE_BYTES": (600, 3000)}),
     (pull, {"PAGE_ENTRIES": 5, "PAGE_BYTES": 4096}),
     (publish, {"FEW": 1, "MANY_INTENTS": 8, "TOGETHER": 3}),
-    (answers, {"MANY_UNSETTLED": 6, "MOST_UNSETTLED": 9}),
+    (answers, {"TOGETHER": 3, "MANY_UNSETTLED": 6, "MOST_UNSETTLED": 9}),
     (push, {"MANY_GONE": 4, "LARGE": 2 * CHUNKS[2], "SMALL": CHUNKS[1], "MANY_SMALL": 3}),
     (reading, {"CHUNK_MIN": CHUNKS[0], "CHUNK_AVERAGE": CHUNKS[1], "CHUNK_MAX": CHUNKS[2]}),
     (unsettled, {"MOST": 5}),

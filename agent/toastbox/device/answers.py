@@ -12,6 +12,7 @@ from toastbox.device.index import Index
 from toastbox.device.report import Report
 from toastbox.device.send import Proposal
 
+TOGETHER = 128  # files noted at once: more take memory, and hardly less time
 MANY_HELD = 4_000
 MANY_UNSETTLED = 4_000  # rows of answers in one transaction: after a kill they are found again by reading the files
 MOST_UNSETTLED = 16_000  # the same while a flush is on its way, which committing would have to wait for
@@ -71,6 +72,8 @@ class Answers:
             entry.seq = proposal.seq
         if seen is not None and entry.kind == FILE and not entry.chunks:
             self._files[key] = key, entry, seen.proof
+            if len(self._files) >= TOGETHER:
+                self._put_files()
             return
         if entry.kind == DELETED or key in self._files:
             self._put_files()
