@@ -118,7 +118,9 @@ def test_index_of_version_1_is_brought_up(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "index.db")
     key = bytes.fromhex(db.execute("SELECT value FROM meta WHERE name = 'sum_key'").fetchone()[0])
     db.executescript(
-        "DROP TABLE folder; DROP TABLE unsettled; DELETE FROM meta WHERE name = 'sum_key'; PRAGMA user_version = 1"
+        "DROP TABLE folder; DROP TABLE unsettled; DROP TABLE intents; DELETE FROM meta WHERE name = 'sum_key';"
+        "CREATE TABLE intent(batch INTEGER, staged BLOB, inode INTEGER, record BLOB, expected BLOB);"
+        "PRAGMA user_version = 1"
     )
     db.close()
     again = Index(str(tmp_path / "index.db"))

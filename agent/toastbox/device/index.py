@@ -8,7 +8,7 @@ One SQLite database, FOLDER/.toastbox/index.db. Tables:
             as its rows say, and none of them is read. Kept up to date with every row, in the same transaction.
     list    chunk lists of files of several chunks, by content id.
     piece   which entries hold a chunk (first 8 bytes of its hash), files of several chunks only.
-    intent  what is being published (core/apply.py); survives a crash between staging and publishing.
+    intents what is being published (core/apply.py); survives a crash between staging and publishing.
     held    entries of the journal that cannot be applied here, with the reason.
     meta    cursor, epoch and a few words of state. unsettled: see device/unsettled.py.
 
@@ -26,15 +26,16 @@ from toastbox.core.content import list_of
 from toastbox.core.diff import Signature
 from toastbox.core.entry import FILE, FOLDER, Entry
 from toastbox.core.names import children_range, key_of
-from toastbox.device import folder_sums, unsettled
+from toastbox.device import folder_sums, intents, unsettled
 from toastbox.device.folder_sums import FolderSums
+from toastbox.device.intents import Intent
 from toastbox.device.lookup import known_keys, unknown_chunks
 from toastbox.device.places import Places, changed_span
 from toastbox.device.row import COLUMNS, INSERT, UPDATE, Row, prefix_of, values_of
 from toastbox.device.storage import storage_errors
 from toastbox.errors import WrongUse
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEMA_1 = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entry(
@@ -93,6 +94,8 @@ class Index:
             self._migrate_to_2()
         if version < 3:
             self._db.executescript(f"BEGIN; {unsettled.SCHEMA}; PRAGMA user_version = 3; COMMIT;")
+        if version < 4:
+            intents.migrate(self._db)
 
     def _migrate_to_2(self) -> None:
         """Sums of folders. All of it or nothing."""
@@ -451,16 +454,16 @@ class Index:
 
     # --- intents and held entries
 
-    def intend(self, batch: int, intents: Sequence[tuple[bytes, int, bytes, bytes]]) -> None:
-        """Note (staged name, inode, record, expected) before publishing."""
-        self._db.executemany(f"INSERT INTO intent VALUES({batch:d}, ?, ?, ?, ?)", intents)
+    def intend(self, batch: int, some: Sequence[Intent]) -> None:
+        """Note what is to be published, before it is."""
+        intents.write(self._db, batch, some)
 
-    def intents(self) -> list[tuple[bytes, int, bytes, bytes]]:
-        return self._db.execute("SELECT staged, inode, record, expected FROM intent ORDER BY rowid").fetchall()
+    def intents(self) -> list[Intent]:
+        return intents.read(self._db)
 
     def drop_intents(self, before: int) -> None:
         """Forget those of batches below `before`: their renames are on stable storage."""
-        self._db.execute("DELETE FROM intent WHERE batch < ?", (before,))
+        intents.drop(self._db, before)
 
     def hold(self, key: bytes, reason: str, record: bytes) -> None:
         self._holds = True
