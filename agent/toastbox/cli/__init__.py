@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from toastbox.errors import DeviceFailing, DeviceFull, ToastboxError
+from toastbox.loading import loading
 
 INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -46,16 +47,18 @@ def open_standard_streams() -> None:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    from toastbox.cli.parser import build_parser
+    with loading():
+        from toastbox.cli.parser import build_parser
 
-    try:
-        words = sys.argv[1:] if argv is None else argv
-        options = build_parser(words[0] if words else "").parse_args(words)
-    except SystemExit:
-        sys.stdout.flush()  # help that could not be written is a failure like any other
-        raise
-    module, _, function = options.run.partition(":")
-    return int(getattr(import_module(f"toastbox.cli.{module}"), function)(options) or 0)
+        try:
+            words = sys.argv[1:] if argv is None else argv
+            options = build_parser(words[0] if words else "").parse_args(words)
+        except SystemExit:
+            sys.stdout.flush()  # help that could not be written is a failure like any other
+            raise
+        name, _, function = options.run.partition(":")
+        module = import_module(f"toastbox.cli.{name}")
+    return int(getattr(module, function)(options) or 0)
 
 
 def report(error: Exception) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from toastbox.config import AgentSettings
 from toastbox.device.door import Door
 from toastbox.device.state import Store
+from toastbox.loading import loading
 
 
 def run(store: Store, settings: AgentSettings, complete: Callable[[], AgentSettings] | None = None) -> None:
@@ -23,7 +24,8 @@ async def _run(store: Store, settings: AgentSettings, complete: Callable[[], Age
         await door.open()
         if complete:
             await door.announced()
-        from toastbox.device.agent import Agent
+        with loading():
+            from toastbox.device.agent import Agent
 
         await Agent(store, complete() if complete else settings, door).run()
     finally:
