@@ -11,6 +11,7 @@ _READER_CACHE_KIB = 2048
 _CHECKPOINT_PAGES = 4000  # 16 MiB of write-ahead log: a checkpoint every few thousand commits
 _LOG_LIMIT_BYTES = 64 << 20
 _ROWS = 32  # in one statement: more save little, and this is below the least number of parameters any SQLite takes
+sqlite3.register_adapter(bytes, bytes)  # else the module looks each time, slowly, for how they are to be adapted
 
 
 def open_writer(path: str, synchronous: str) -> sqlite3.Connection:
