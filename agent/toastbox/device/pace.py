@@ -23,7 +23,7 @@ MOST_COST = 32  # times TRY_AGAIN: a first try may have been bad luck
 FIRST_TRY_COST = 1.25
 FIRST_TRY_LINK = 1 / 4_000_000  # or the link is not slow: seconds for a byte
 MARGIN = 0.9
-FAST_LINK = 1 / 20_000_000  # seconds for a byte: deflating takes longer to save one
+FAST_LINK = 1 / 12_500_000  # seconds for a byte: about what deflating takes to save one of a list of files
 _WEIGHT = 0.5  # of the latest transfer
 _STALE = 2  # transfers after which what was measured no longer counts beside what is
 
@@ -65,7 +65,7 @@ class Pace:
 
     def _choose(self, costs: dict[bool, float]) -> None:
         if self._link[False] < FAST_LINK:
-            self._way = costs[True] < costs[False] * MARGIN
+            self._way = costs[True] < costs[False] * (MARGIN if self._way else MARGIN * MARGIN)
         elif costs[not self._way] < costs[self._way] * MARGIN:
             self._way = not self._way
 
