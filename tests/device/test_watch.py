@@ -11,9 +11,11 @@ import pytest
 
 from manual import ManualClock
 from toastbox.device import watch
+from toastbox.device.seen import seen_of
 from toastbox.device.settle import QUIET_S, SETTLE_S
 from toastbox.device.watch import Watcher
 from toastbox.native import posix
+from toastbox.native.scan import look
 
 
 class Watched:
@@ -252,6 +254,21 @@ def test_own_publishing_is_no_news(watched):
     (watched.root / "gone").unlink()
     watched.watcher.published()
     assert watched.changes() == {}
+
+
+def test_of_files_published_together_only_what_differs_is_news(watched):
+    paths = [b"a/%d" % number for number in range(5)]
+    staged = [watched.root / ".toastbox/stage" / str(number) for number in range(5)]
+    for file in staged:
+        file.write_bytes(b"x")
+    looks = [seen_of(b"", look(posix.AT_FDCWD, os.fsencode(file))) for file in staged]
+    watched.watcher.expect_files(zip(paths, looks, strict=True))
+    for path, file in zip(paths, staged, strict=True):
+        file.rename(watched.root / os.fsdecode(path))
+    (watched.root / "a/3").unlink()
+    (watched.root / "a/3").write_bytes(b"its owner's")
+    watched.watcher.published()
+    assert watched.changes() == {b"a/3": False}
 
 
 def test_edit_right_after_our_publishing_is_news(watched):

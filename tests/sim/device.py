@@ -90,7 +90,7 @@ class SimIndex(Index):
         if image:
             self._db.deserialize(image)
             self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
-            self._holds = bool(self.held())
+            self.holds = bool(self.held())
             self.unsettled.count()
         self._step = step
         self.images = [self.image()]

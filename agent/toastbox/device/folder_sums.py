@@ -55,7 +55,7 @@ class FolderSums:
         """Add what new rows (key, entry, signature) add to the sums of their folders."""
         places = [key.rpartition(b"\0") for key, _, _ in rows]
         shown = [_shown(entry.kind, entry.seq, signature) for _, entry, signature in rows]
-        hashes = name_sums(self.key, [name for *_, name in places], shown)
+        hashes = name_sums(self.key, [place[2] for place in places], shown)
         totals: dict[bytes, int] = {}
         for (folder, _, _), value in zip(places, hashes, strict=True):
             totals[folder] = totals.get(folder, 0) + value

@@ -57,7 +57,10 @@ CHECKPOINT_PAGES = 2000  # of 4 KiB: a page changed often is written to its plac
 
 
 class Index:
-    """The device's database. Used by one thread. path: file name, or ":memory:"."""
+    """The device's database. Used by one thread. path: file name, or ":memory:".
+
+    holds: whether entries may be held back; False is certain.
+    """
 
     def __init__(self, path: str, cache_bytes: int = 1 << 20) -> None:
         self._path = path
@@ -81,7 +84,7 @@ class Index:
 
     def _count(self) -> None:
         self._rows = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
-        self._holds = bool(self._db.execute("SELECT count(*) FROM held").fetchone()[0])
+        self.holds = bool(self._db.execute("SELECT count(*) FROM held").fetchone()[0])
         self.unsettled.count()
 
     def _migrate(self) -> None:
@@ -466,22 +469,22 @@ class Index:
         intents.drop(self._db, before)
 
     def hold(self, key: bytes, reason: str, record: bytes) -> None:
-        self._holds = True
+        self.holds = True
         self._db.execute("INSERT OR REPLACE INTO held VALUES(?, ?, ?)", (key, reason, record))
 
     def unhold(self, key: bytes) -> None:
-        if self._holds:
+        if self.holds:
             self._db.execute("DELETE FROM held WHERE key = ?", (key,))
 
     def held_record(self, key: bytes) -> bytes:
         """The entry that is held back at a path, b"" for none."""
-        if not self._holds:
+        if not self.holds:
             return b""
         found = self._db.execute("SELECT record FROM held WHERE key = ?", (key,)).fetchone()
         return bytes(found[0]) if found else b""
 
     def why_held(self, key: bytes) -> str:
-        if not self._holds:
+        if not self.holds:
             return ""
         found = self._db.execute("SELECT reason FROM held WHERE key = ?", (key,)).fetchone()
         return str(found[0]) if found else ""

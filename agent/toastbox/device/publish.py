@@ -11,7 +11,7 @@ flush of the whole file system has made the renames of their batch durable.
 
 import errno
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from toastbox.core import wire
 from toastbox.core.diff import Signature
@@ -213,7 +213,7 @@ class Publisher:
             self._index.intend(self._batch, intents)
         self._index.settle()
         self._intents += len(intents)
-        self._displaces = bool(self._losers or removed or any(expected for *_, expected in intents))
+        self._displaces = bool(self._losers or removed or any(intent[3] for intent in intents))
 
     def _flush(self, names: list[str]) -> None:
         """What will be taken out of its place passes through the stage: without its intent nobody knew whose it is."""
@@ -330,18 +330,18 @@ class Publisher:
             if path in seen or path in self._losers:
                 self._attempt(target.entry, self._put, target, seen.get(path))
                 continue
-            if together and (parent_of(path) != folder or len(together) >= TOGETHER):
+            above = parent_of(path)
+            if together and (above != folder or len(together) >= TOGETHER):
                 self._put_new(together)
                 together = []
-            folder = parent_of(path)
+            folder = above
             together.append(target)
         if together:
             self._put_new(together)
 
     def _put_new(self, targets: list[Target]) -> None:
         """Files and links of one folder that has nothing of these names. What did not go by itself says why not."""
-        for target in targets:
-            self._expect(target)
+        self._expect(targets)
         looked_ns = self._clock.wall_ns()
         names, paths = [target.name for target in targets], [target.entry.path for target in targets]
         published = self._folder.publish_new(names, [target.seen for target in targets], paths)
@@ -351,13 +351,12 @@ class Publisher:
             else:
                 self._attempt(target.entry, self._put, target, None)
 
-    def _expect(self, target: Target) -> None:
-        if target.seen is not None:
-            self.echo.expect(target.entry.path, target.seen.inode, target.seen.size, target.seen.mtime_ns)
+    def _expect(self, targets: Sequence[Target]) -> None:
+        self.echo.expect_files([(target.entry.path, target.seen) for target in targets if target.seen is not None])
 
     def _put(self, target: Target, replaces: Seen | None) -> bool:
         entry = target.entry
-        self._expect(target)
+        self._expect([target])
         looked_ns = self._clock.wall_ns()
         try:
             takes = entry.path in self._losers

@@ -119,8 +119,7 @@ class Puller:
         while self._answer is not None:
             page = self._decode(self._answer, cursor)
             cursor = page.cursor
-            for entry in page.entries:
-                self._supersede(entry)
+            self._supersede(page.entries)
             if staged is not None and staged.touches(page):
                 self._finish(staged)
                 staged = None
@@ -218,9 +217,10 @@ class Puller:
         batch = Batch(cursor)
         with self._index.joined():  # one look into the database for all of it
             self._looked_in, self._is_there = b"", True
-            known = self._index.known([key_of(entry.path) for entry in entries])
-            for entry in entries:
-                item = self._observe(entry, batch.seen, known)
+            keys = [key_of(entry.path) for entry in entries]
+            known = self._index.known(keys)
+            for entry, key in zip(entries, keys, strict=True):
+                item = self._observe(entry, key, batch.seen, known)
                 if item is not None:
                     batch.items.append(item)
             batch.steps = plan(batch.items, self._device_name)
@@ -236,18 +236,20 @@ class Puller:
             self._forget_deleted(batch.items)
         self._keep(batch.steps)
 
-    def _supersede(self, entry: Entry) -> None:
-        """An older entry that was held back at this path must never be applied any more."""
-        record = self._index.held_record(key_of(entry.path))
-        if record and wire.decode_entry(record, 0, len(record))[0].entry.seq < entry.seq:
-            self._index.unhold(key_of(entry.path))
+    def _supersede(self, entries: list[Entry]) -> None:
+        """Older entries that were held back at these paths must never be applied any more."""
+        if not self._index.holds:
+            return
+        for entry in entries:
+            record = self._index.held_record(key_of(entry.path))
+            if record and wire.decode_entry(record, 0, len(record))[0].entry.seq < entry.seq:
+                self._index.unhold(key_of(entry.path))
 
-    def _observe(self, entry: Entry, seen: dict[bytes, Seen], known_keys: set[bytes]) -> Item | None:
+    def _observe(self, entry: Entry, key: bytes, seen: dict[bytes, Seen], known_keys: set[bytes]) -> Item | None:
         """What base and local are for an entry of the journal; None when it is not for this device.
 
         What was held back stays so until this is settled: the hub may go out of reach, and the cursor is beyond it.
         """
-        key = key_of(entry.path)
         row = self._index.get(key) if key in known_keys else None
         if row is not None and self._is_known(row.entry, entry):
             self._index.unhold(key)

@@ -26,6 +26,7 @@ from contextlib import suppress
 from itertools import islice
 
 from toastbox.device.interfaces import Clock
+from toastbox.device.seen import Seen
 from toastbox.device.settle import Batch, Settle
 from toastbox.device.watches import NO_WATCH, Watches
 from toastbox.errors import DeviceFailing
@@ -133,6 +134,13 @@ class Watcher:
         """The caller is about to put a file there, or to remove what is there (inode 0)."""
         with self._expecting:
             self._expected[path] = ((inode, size, mtime_ns), self._generation)
+
+    def expect_files(self, files: Iterable[tuple[bytes, Seen]]) -> None:
+        """The caller is about to put a file at each path."""
+        generation = self._generation
+        expected = {path: ((seen.inode, seen.size, seen.mtime_ns), generation) for path, seen in files}
+        with self._expecting:
+            self._expected.update(expected)
 
     def expect_folder(self, path: bytes) -> None:
         """The caller is about to make a folder there. If its owner was quicker, nothing is missed: what is in it is
