@@ -5,10 +5,11 @@ import os
 import pytest
 
 from hubkit import add_device, big_file, body_of, commit, deletion, file, folder, live, pulled, put
-from toastbox.core.entry import DELETED, FILE, PAIR
+from toastbox.core.entry import DELETED, EXECUTABLE, FILE, FOLDER, LINK, PAIR
 from toastbox.core.splice import apply_splice
-from toastbox.core.wire import ELSEWHERE, LIST, SPLICE
-from toastbox.hub.journal.base import Device
+from toastbox.core.wire import ELSEWHERE, LIST, SPLICE, default_form, encode_entry
+from toastbox.hub.journal.base import Device, Row
+from toastbox.hub.pull import encode_alone, entry_of
 from toastbox.hub.refusal import Refusal
 from toastbox.hub.service import CursorAhead, HubService
 
@@ -184,3 +185,13 @@ def test_readers_see_nothing_before_the_flush(service: HubService, device: Devic
     assert pulled(service, device).head == 0
     service.rollback()
     assert commit(service, device, folder("d")) == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [(FILE, bytes(32)), (FOLDER, b""), (LINK, b"there"), (DELETED, b"")], ids=str
+)
+def test_record_of_a_row_alone_is_that_of_its_entry(kind: int, content: bytes) -> None:
+    row = Row(7, b"a\0b", kind, EXECUTABLE | PAIR, 3, 5 << 40, len(content), 2, 9, int(kind == FILE), content)
+    entry = entry_of(row)
+    entry.flags &= ~PAIR
+    assert encode_alone(row) == encode_entry(entry, default_form(entry))

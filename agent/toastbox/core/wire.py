@@ -77,15 +77,20 @@ def default_form(entry: Entry) -> int:
 
 def encode_entry(entry: Entry, form: int, base_seq: int = 0, splice: bytes = b"") -> bytes:
     """One record. In a commit entry.seq is the revision it replaces. The entry is taken to be valid."""
-    path = entry.path
     body = entry.content
     if form == LIST:
         body += entry.chunks
     elif form == SPLICE:
         body += base_seq.to_bytes(8, "little") + splice
+    seq, mtime_ns, size, device = entry.seq, entry.mtime_ns, entry.size, entry.device
+    return encode_fields(entry.path, entry.kind, entry.flags, seq, mtime_ns, size, device, form, body)
+
+
+def encode_fields(
+    path: bytes, kind: int, flags: int, seq: int, mtime_ns: int, size: int, device: int, form: int, body: bytes
+) -> bytes:
+    """One record of an entry that is not made for it."""
     length = HEAD_SIZE - 4 + len(path) + len(body)
-    kind, seq, size, device = entry.kind, entry.seq, entry.size, entry.device
-    mtime_ns, flags = entry.mtime_ns, entry.flags
     return struct.pack(HEAD, length, kind, flags, len(path), seq, mtime_ns, size, device, form) + path + body
 
 

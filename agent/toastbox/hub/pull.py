@@ -17,6 +17,7 @@ from toastbox.core.wire import (
     SPLICE,
     TARGET,
     encode_entry,
+    encode_fields,
     encode_pull,
 )
 from toastbox.hub.journal.base import JournalReader, Row
@@ -61,6 +62,8 @@ class Puller:
 
     def _encode(self, folder: int, unit: list[Row], after: int, listed: int = LIST) -> list[bytes]:
         """Records of a unit. listed: LIST or ELSEWHERE, for files of several chunks."""
+        if len(unit) == 1 and unit[0].pieces <= 1:
+            return [encode_alone(unit[0])]
         records = []
         for row in unit:
             entry = entry_of(row)
@@ -110,6 +113,12 @@ class Puller:
 
     def _list_of(self, folder: int, row: Row) -> bytes | None:
         return chunk_item(row.content, row.size) if row.pieces == 1 else self._journal.read_list(folder, row.content)
+
+
+def encode_alone(row: Row) -> bytes:
+    """The record of a row that is no half of a pair and has no chunk list, as nearly all: no entry is made for it."""
+    seq, key, kind, flags, _, mtime_ns, size, device, _, _, content = row
+    return encode_fields(path_of(key), kind, flags & ~PAIR, seq, mtime_ns, size, device, _FORM[kind], content)
 
 
 def entry_of(row: Row) -> Entry:
