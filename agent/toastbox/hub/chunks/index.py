@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from toastbox.hub.journal.connect import Inserter, Readers, open_writer
+from toastbox.hub.journal.connect import Inserter, Lookup, Readers, open_writer
 
 VERSION = 1
 _SCHEMA = f"""
@@ -34,7 +34,7 @@ _MARKS = """
     CREATE TEMP TABLE IF NOT EXISTS used (
         folder INTEGER, digest BLOB, PRIMARY KEY (folder, digest)) WITHOUT ROWID"""
 _ADD = Inserter("INSERT OR REPLACE INTO chunk VALUES {}", 6)
-_MANY = "SELECT * FROM chunk WHERE folder = ? AND digest IN ({})"
+_MANY = Lookup("SELECT * FROM chunk WHERE folder = ? AND digest IN ({})")
 _EXAMINE = """
     SELECT c.folder, c.digest, u.digest IS NULL AND c.stored_s < ? FROM chunk AS c
     LEFT JOIN used AS u ON u.folder = c.folder AND u.digest = c.digest
@@ -42,7 +42,6 @@ _EXAMINE = """
 _OF_PACK = """
     SELECT folder, digest, offset, size FROM chunk WHERE (folder, digest) > (?, ?) AND pack = ?
     ORDER BY folder, digest LIMIT ?"""
-_LOOKUP = 256  # digests in one query
 GATHERED_ROWS = 8192
 GATHERED_BYTES = 32 << 20  # of chunks: so much is read again at most, and what was not flushed, after a crash
 
@@ -183,13 +182,15 @@ def _look_up(
 ) -> dict[bytes, Row]:
     """gathered: the newest first. What they lack is looked up in the table."""
     found: dict[bytes, Row] = {}
-    for rows in gathered:
-        here = {digest: rows[folder, digest] for digest in hashes if (folder, digest) in rows}
-        if here:
-            hashes = [digest for digest in hashes if digest not in here]
-            found |= here
-    for start in range(0, len(hashes), _LOOKUP):
-        part = hashes[start : start + _LOOKUP]
-        query = _MANY.format(", ".join("?" * len(part)))
-        found.update((row[1], row) for row in connection.execute(query, (folder, *part)))
+    for rows in filter(None, gathered):
+        others = []
+        for digest in hashes:
+            row = rows.get((folder, digest))
+            if row is None:
+                others.append(digest)
+            else:
+                found[digest] = row
+        hashes = others
+    for _, known in _MANY.find(connection, folder, hashes):
+        found.update((row[1], row) for row in known)
     return found

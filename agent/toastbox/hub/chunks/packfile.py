@@ -156,7 +156,7 @@ class PackTail:
 
     def _write(self, gather: list[Buffer]) -> None:
         """pwritev all of gather so that it ends at self.offset; gather is emptied."""
-        size = sum(len(part) for part in gather)
+        size = sum(map(len, gather))
         at = self.offset - size
         while gather:
             written = os.pwritev(self._fd, gather, at)

@@ -82,6 +82,8 @@ class PackStore:
 
     def sizes_of(self, folder: int, hashes: Sequence[bytes]) -> dict[bytes, int]:
         sizes = self._index.sizes(folder, hashes)
+        if not self._damaged:
+            return sizes
         return {digest: size for digest, size in sizes.items() if (folder, digest) not in self._damaged}
 
     def store(self, folder: int, chunks: Iterable[tuple[bytes, Buffer]]) -> tuple[int, int]:
@@ -93,7 +95,7 @@ class PackStore:
             new.setdefault(digest, data)
         for digest in self.sizes_of(folder, list(new)):
             del new[digest]
-        size = sum(len(data) for data in new.values())
+        size = sum(map(len, new.values()))
         with storage_errors():
             if new and self._free_bytes() < size + KEPT_FREE_BYTES:
                 raise OSError(errno.ENOSPC, "what is left is not for content")

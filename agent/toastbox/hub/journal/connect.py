@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 _WRITER_CACHE_KIB = 8192
@@ -11,6 +11,8 @@ _READER_CACHE_KIB = 2048
 _CHECKPOINT_PAGES = 4000  # 16 MiB of write-ahead log: a checkpoint every few thousand commits
 _LOG_LIMIT_BYTES = 64 << 20
 _ROWS = 32  # in one statement: more save little, and this is below the least number of parameters any SQLite takes
+_KEYS = 256  # in one query
+_KEY_STEP = 32  # above it, their number is rounded up: the last one is asked for again
 sqlite3.register_adapter(bytes, bytes)  # else the module looks each time, slowly, for how they are to be adapted
 
 
@@ -49,6 +51,24 @@ class Inserter:
         for at in range(0, rest, _ROWS):
             connection.execute(self._many, list(chain.from_iterable(rows[at : at + _ROWS])))
         connection.executemany(self._one, rows[rest:])
+
+
+class Lookup:
+    """A query for rows of a folder by many keys: in few forms, so that SQLite has nearly all of them prepared."""
+
+    def __init__(self, query: str) -> None:
+        """query: its first parameter is the folder, {} stands where the keys go, as in "key IN ({})"."""
+        self._query = query
+
+    def find(
+        self, connection: sqlite3.Connection, folder: int, keys: Sequence[bytes]
+    ) -> Iterator[tuple[list[bytes], sqlite3.Cursor]]:
+        """Some of the keys at a time, and the rows found for them."""
+        for start in range(0, len(keys), _KEYS):
+            part = list(keys[start : start + _KEYS])
+            again = -len(part) % _KEY_STEP if len(part) > _KEY_STEP else 0
+            asked = part + part[-1:] * again
+            yield part, connection.execute(self._query.format(", ".join("?" * len(asked))), (folder, *asked))
 
 
 class Readers:

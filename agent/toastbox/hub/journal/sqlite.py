@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from toastbox.core.entry import DELETED, PAIR
 from toastbox.hub.journal.base import Row
-from toastbox.hub.journal.connect import Inserter, Readers, open_writer
+from toastbox.hub.journal.connect import Inserter, Lookup, Readers, open_writer
 from toastbox.hub.journal.reading import COLUMNS, LIST, SqliteReader
 from toastbox.hub.journal.registry import SqliteRegistry
 from toastbox.hub.journal.schema import migrate, random_epoch
@@ -24,7 +24,7 @@ _POINT = """
     ON CONFLICT DO UPDATE SET seq = excluded.seq, kind = excluded.kind"""
 _HEAD = "UPDATE folder SET head = ?, live = ? WHERE number = ?"
 _CURRENT = "SELECT seq, kind FROM current WHERE folder = ? AND key = ?"
-_MANY = "SELECT key, seq, kind FROM current WHERE folder = ? AND key IN ({})"
+_MANY = Lookup("SELECT key, seq, kind FROM current WHERE folder = ? AND key IN ({})")
 _BELOW = "SELECT 1 FROM current WHERE folder = ? AND key >= ? AND key < ? AND kind != 0 LIMIT 1"
 _SUPERSEDED = """
     SELECT j.pieces, j.content FROM journal AS j
@@ -33,7 +33,6 @@ _SUPERSEDED = """
 _LIST_USED = "SELECT 1 FROM journal WHERE folder = ? AND content = ? AND pieces > 1 LIMIT 1"
 _COUNTERS_LOST = 1 << 32  # of signed requests, more than any device has used since the backup was made
 _SEQS_LOST = 1 << 32  # more than a journal that was put back, or copied and went on elsewhere, has given out since
-_LOOKUP = 256  # keys in one query
 _SEEN_LIMIT = 8192  # remembered paths between two range queries; more are looked up again
 
 _Seen = dict[tuple[int, bytes], tuple[int, int] | None]  # by folder and key: seq and kind
@@ -70,11 +69,9 @@ class SqliteJournal(SqliteReader, SqliteRegistry):
 
     def expect(self, folder: int, keys: Sequence[bytes]) -> None:
         unknown = [key for key in keys if (folder, key) not in self._seen]
-        for start in range(0, len(unknown), _LOOKUP):
-            part = unknown[start : start + _LOOKUP]
-            query = _MANY.format(", ".join("?" * len(part)))
+        for part, rows in _MANY.find(self._writer, folder, unknown):
             found: _Seen = {(folder, key): None for key in part}
-            for key, seq, kind in self._writer.execute(query, (folder, *part)):
+            for key, seq, kind in rows:
                 found[folder, key] = seq, kind
             self._remember(found)
 
