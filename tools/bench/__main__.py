@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -107,10 +108,12 @@ def _measure_all(tasks: list[Task], scale: Scale, work: Path) -> tuple[dict[str,
         try:
             with tempfile.TemporaryDirectory(prefix="toastbox-bench-", dir=work) as place:
                 results.setdefault(task.system, {}).update(task.measure(Path(place), scale))
-        except BenchError as error:
-            failures[name] = str(error)
+        except Exception as error:
+            failures[name] = str(error) or repr(error)
             notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
             print(f"bench: {name} FAILED: {error}{notes}", file=sys.stderr)
+            if not isinstance(error, BenchError):
+                traceback.print_exc()
         print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
     return results, failures
 
