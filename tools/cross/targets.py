@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CNATIVE = ROOT / "cnative"
 CORE = ("arena", "chunker")  # freestanding: everywhere
-LINUX = ("memory", "posix", "scan", "sum")  # system calls: where there is Linux
+LINUX = ("digest", "memory", "posix", "scan", "sum")  # system calls: where there is Linux
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
 
 
