@@ -52,7 +52,9 @@ def wear_out(patch: pytest.MonkeyPatch, device: LocalDevice, *names: str) -> Non
     patch.setattr(folder_module, "take_files", take_files)
 
 
-def test_files_that_cannot_be_read_are_held_back_and_the_rest_goes(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_read_are_held_back_and_the_rest_goes(
+    trio: Trio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     _, a, b = trio
     a.write("photos/whole", b"content")
     a.write("photos/small", b"1")
@@ -62,6 +64,7 @@ def test_files_that_cannot_be_read_are_held_back_and_the_rest_goes(trio: Trio, m
         for _ in range(2):
             a.sync()
             assert held(a) == {b"photos/small": WHY, b"photos/large": WHY}
+        assert "'photos/small' cannot be read: check this device's disk" in caplog.messages
         a.write("later", b"2")
         assert look(a, b"later")
         settle(b)

@@ -8,6 +8,7 @@ believed (core/guard.py).
 """
 
 import errno
+import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from toastbox.core import diff
@@ -26,6 +27,7 @@ from toastbox.device.send import CHUNK_MAX, SMALL, FileChanged, Proposal, Sender
 from toastbox.errors import SafetyRefused
 from toastbox.native.sums import Sum
 
+_log = logging.getLogger(__name__)
 MAX_TARGET = 4095
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 ANOTHER_NOW = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL)  # its owner was at it
@@ -246,6 +248,8 @@ class Pusher:
             self._changed(path)
         else:
             self._report.hold(path, f"cannot be read: {error.strerror}")
+            if error.errno == errno.EIO:
+                _log.warning("%r cannot be read: check this device's disk", path.decode("utf-8", "backslashreplace"))
 
     def _propose_change(self, proposal: Proposal, seen: Seen) -> None:
         row = proposal.row
